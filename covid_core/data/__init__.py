@@ -1,0 +1,1 @@
+"""From files to arrays: slices, data sets, folds, augmentation, and the generated phantom."""

@@ -1,0 +1,29 @@
+"""Every error that this project raises on purpose; the message says what was expected, what came and what to do."""
+
+
+class CovidCoreError(Exception):
+    """Base of all errors below; its text is fit to be shown to a user."""
+
+
+class SliceError(CovidCoreError):
+    """Bytes that cannot be read as one CT slice."""
+
+
+class DatasetError(CovidCoreError):
+    """A folder or table that cannot serve as a data set."""
+
+
+class ModelError(CovidCoreError):
+    """A network or a layer that does not exist, or an input that does not fit it."""
+
+
+class LibraryError(CovidCoreError):
+    """A trained network on disk that is missing, damaged or not what its card says."""
+
+
+class ProtocolError(CovidCoreError):
+    """A training protocol whose values contradict each other or the data."""
+
+
+class StoreError(CovidCoreError):
+    """A results store that cannot be opened, read or written."""

@@ -1,0 +1,104 @@
+"""The 40 networks as a table: 20 Keras backbones, each plain ("base") and with a small dense head ("modified").
+
+This module imports no Keras: pickers, command-line choices and test ids read the table in microseconds.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from covid_core.errors import ModelError
+
+VARIANTS = ("base", "modified")
+FAMILIES = ("EfficientNet", "ResNet", "DenseNet", "Inception", "VGG")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One network.
+
+    Args:
+        name: Unique name, ``Modified-…`` for the variant with the dense head.
+        backbone: Name of the architecture under the head.
+        variant: One of ``VARIANTS``.
+        family: One of ``FAMILIES``, as the study groups its result pages.
+        cam_layer: Grad-CAM's layer: the tensor that enters the global pooling. "The last convolution" is wrong for
+            several backbones, which end in normalisation, activation, addition or concatenation.
+        builder: Dotted name of the Keras function that builds the backbone.
+        scales_itself: True where the backbone starts with its own rescaling layers (EfficientNet).
+    """
+
+    name: str
+    backbone: str
+    variant: str
+    family: str
+    cam_layer: str
+    builder: str
+    scales_itself: bool = False
+
+
+# backbone, family, Grad-CAM layer; in the order of the study's table
+_BACKBONES = (
+    ("DenseNet121", "DenseNet", "relu"),
+    ("DenseNet169", "DenseNet", "relu"),
+    ("DenseNet201", "DenseNet", "relu"),
+    ("EfficientNetB0", "EfficientNet", "top_activation"),
+    ("EfficientNetB1", "EfficientNet", "top_activation"),
+    ("EfficientNetB2", "EfficientNet", "top_activation"),
+    ("EfficientNetB3", "EfficientNet", "top_activation"),
+    ("EfficientNetB4", "EfficientNet", "top_activation"),
+    ("EfficientNetB5", "EfficientNet", "top_activation"),
+    ("EfficientNetB6", "EfficientNet", "top_activation"),
+    ("EfficientNetB7", "EfficientNet", "top_activation"),
+    ("InceptionResNetV2", "Inception", "conv_7b_ac"),
+    ("InceptionV3", "Inception", "mixed10"),
+    ("ResNet101V2", "ResNet", "post_relu"),
+    ("ResNet152V2", "ResNet", "post_relu"),
+    ("ResNet50", "ResNet", "conv5_block3_out"),
+    ("ResNet50V2", "ResNet", "post_relu"),
+    ("VGG16", "VGG", "block5_pool"),
+    ("VGG19", "VGG", "block5_pool"),
+    ("Xception", "Inception", "block14_sepconv2_act"),
+)
+
+
+def _spec(backbone: str, family: str, cam_layer: str, variant: str) -> ModelSpec:
+    return ModelSpec(
+        name=backbone if variant == "base" else f"Modified-{backbone}",
+        backbone=backbone,
+        variant=variant,
+        family=family,
+        cam_layer=cam_layer,
+        builder=f"keras.applications.{backbone}",
+        scales_itself=family == "EfficientNet",
+    )
+
+
+MODELS: MappingProxyType[str, ModelSpec] = MappingProxyType(
+    {spec.name: spec for variant in VARIANTS for spec in (_spec(*row, variant) for row in _BACKBONES)}
+)
+
+
+def get(name: str) -> ModelSpec:
+    """The network called ``name``.
+
+    Raises:
+        ModelError: There is none; the message lists names that look alike.
+    """
+    try:
+        return MODELS[name]
+    except KeyError:
+        lower = {known.lower(): known for known in MODELS}
+        near = [lower[match] for match in difflib.get_close_matches(str(name).lower(), lower, n=3, cutoff=0.5)]
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"Known are: {', '.join(MODELS)}."
+        raise ModelError(
+            f"Expected the name of one of the {len(MODELS)} networks. Received: {name!r}. {hint}"
+        ) from None
+
+
+def partner(spec: ModelSpec) -> ModelSpec:
+    """The other network of the same backbone: modified for base, base for modified."""
+    other = "modified" if spec.variant == "base" else "base"
+    return next(s for s in MODELS.values() if s.backbone == spec.backbone and s.variant == other)

@@ -1,0 +1,1 @@
+"""What was measured: the store, metrics, intervals, and the published tables."""

@@ -1,0 +1,1 @@
+"""The protocol, one fold, and the campaign that runs many."""
