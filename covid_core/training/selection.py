@@ -1,0 +1,36 @@
+"""What a user types for networks -> names of the zoo."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable
+
+from covid_core.errors import ModelError
+from covid_core.models import zoo
+
+
+def select_networks(patterns: Iterable[str]) -> tuple[str, ...]:
+    """Networks that any pattern names, each once, in the order of the patterns, then of the zoo.
+
+    Args:
+        patterns: Names, families (``VGG``), variants (``modified``) or globs (``Modified-*``), in any case; one
+            string may hold several with commas between.
+
+    Raises:
+        ModelError: A pattern matches nothing, or there is no pattern.
+    """
+    chosen: dict[str, None] = {}
+    words = [word.strip() for pattern in patterns for word in pattern.split(",") if word.strip()]
+    if not words:
+        raise ModelError("Expected at least one network, family or pattern. Received none. Example: --networks VGG")
+    for word in words:
+        matches = [spec.name for spec in zoo.MODELS.values() if _matches(spec, word.lower())]
+        if not matches:
+            zoo.get(word)  # raises, with names that look alike
+        chosen.update(dict.fromkeys(matches))
+    return tuple(chosen)
+
+
+def _matches(spec: zoo.ModelSpec, word: str) -> bool:
+    groups = (spec.family.lower(), spec.variant)
+    return word in groups or fnmatch.fnmatchcase(spec.name.lower(), word)

@@ -1,0 +1,152 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny import bright_or_dark, tiny_network
+
+from covid_core.data.dataset import Dataset
+from covid_core.errors import DatasetError, ProtocolError
+from covid_core.models import library
+from covid_core.results.store import ResultsStore
+from covid_core.training import fold as fold_module
+from covid_core.training.campaign import Campaign, run_campaign
+from covid_core.training.estimate import estimate
+from covid_core.training.protocol import Protocol
+
+PIXELS, LABELS = bright_or_dark()
+PROTOCOL = Protocol(epochs=2, rounds=1, folds=2, size=32, batch_size=8, learning_rate=0.02)
+
+
+class Silent:
+    def __init__(self):
+        self.keys = []
+
+    def started(self, task):
+        self.keys.append(task.key)
+
+    def epoch(self, task, number, values):
+        pass
+
+    def finished(self, task, result):
+        pass
+
+
+@pytest.fixture
+def campaign(tmp_path, monkeypatch):
+    monkeypatch.setattr(fold_module, "build_model", tiny_network)
+    dataset = Dataset(
+        name="bright or dark",
+        root=tmp_path,
+        paths=tuple(f"{number}.png" for number in range(len(LABELS))),
+        labels=LABELS,
+        classes=("dark", "bright"),
+        groups=tuple(f"patient {number // 4}" for number in range(len(LABELS))),
+        digest="d" * 64,
+        warnings=(),
+    )
+    store = ResultsStore(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    return Campaign(
+        ["ResNet50", "VGG16"], PROTOCOL, dataset, store, tmp_path / "networks", command="python train_all.py"
+    )
+
+
+def table(campaign):
+    columns = ["model", "round", "fold", "status", "tp", "fp", "tn", "fn", "auc", "seed"]
+    folds = campaign.store.folds(status=None)[columns]
+    return folds.sort_values(["model", "round", "fold"], ignore_index=True)
+
+
+def test_all_folds_of_all_networks_land_in_the_store(campaign):
+    observer = Silent()
+    assert run_campaign(campaign, PIXELS, observer) == 0
+    expected = [(model, 1, fold) for model in ("ResNet50", "VGG16") for fold in (1, 2)]
+    assert observer.keys == expected
+    assert table(campaign)[["model", "round", "fold"]].values.tolist() == [list(key) for key in expected]
+    predictions = campaign.store.predictions(model="VGG16")
+    assert sorted(predictions["slice"]) == sorted(campaign.dataset.paths)
+
+
+def test_the_same_campaign_again_does_nothing_and_a_larger_one_only_what_is_missing(campaign):
+    run_campaign(campaign, PIXELS, Silent())
+    again, more = Silent(), Silent()
+    run_campaign(campaign, PIXELS, again)
+    assert again.keys == []
+    run_campaign(replace(campaign, protocol=replace(PROTOCOL, rounds=2)), PIXELS, more)
+    assert more.keys == [(model, 2, fold) for model in ("ResNet50", "VGG16") for fold in (1, 2)]
+
+
+def test_interrupted_and_continued_it_ends_with_the_same_table(campaign, tmp_path):
+    class Interrupts(Silent):
+        def started(self, task):
+            if task.key == ("VGG16", 1, 1):
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(campaign, PIXELS, Interrupts())
+    assert len(table(campaign)) == 2
+    run_campaign(campaign, PIXELS, Silent())
+    undisturbed = replace(campaign, store=ResultsStore(f"sqlite:///{tmp_path / 'other.sqlite'}"))
+    run_campaign(undisturbed, PIXELS, Silent())
+    assert table(campaign).equals(table(undisturbed))
+
+
+def test_a_failing_fold_is_recorded_and_the_rest_goes_on(campaign, monkeypatch):
+    original = fold_module.FoldTrainer.train
+
+    def sometimes(self, pixels, labels, slices, fold, *rest):
+        if (self.model, fold.fold) == ("ResNet50", 1):
+            raise MemoryError("no memory left for fold 1")
+        return original(self, pixels, labels, slices, fold, *rest)
+
+    monkeypatch.setattr(fold_module.FoldTrainer, "train", sometimes)
+    assert run_campaign(campaign, PIXELS, Silent()) == 1
+    failed = campaign.store.folds(status="failed")
+    assert failed[["model", "fold"]].values.tolist() == [["ResNet50", 1]]
+    assert "no memory left for fold 1" in failed["error"].iloc[0]
+    assert "Traceback" in failed["error"].iloc[0]
+    monkeypatch.setattr(fold_module.FoldTrainer, "train", original)
+    retry = Silent()
+    assert run_campaign(campaign, PIXELS, retry) == 0
+    assert retry.keys == [("ResNet50", 1, 1)]
+    assert set(campaign.store.folds(status=None)["status"]) == {"done"}
+
+
+def test_the_network_of_the_first_fold_is_kept_with_its_card(campaign, monkeypatch):
+    run_campaign(campaign, PIXELS, Silent())
+    cards = library.list_networks([campaign.output])
+    assert {name: len(found) for name, found in cards.items()} == {"ResNet50": 1, "VGG16": 1}
+    (card,) = cards["VGG16"]
+    assert (card.round, card.fold, card.classes) == (1, 1, ("dark", "bright"))
+    stored = campaign.store.folds(models=["VGG16"]).query("fold == 1").iloc[0]
+    assert card.counts == (stored.tp, stored.fp, stored.tn, stored.fn)
+    assert card.experiment == campaign.experiment.id
+
+
+def test_split_by_group_needs_patients_and_is_another_experiment(campaign):
+    by_group = replace(campaign, protocol=replace(PROTOCOL, split="group"))
+    assert by_group.experiment.id != campaign.experiment.id
+    groups = np.array(campaign.dataset.groups)
+    for task in by_group.tasks():
+        assert not set(groups[task.fold.train]) & set(groups[task.fold.test])
+    with pytest.raises(DatasetError, match="patient ids"):
+        replace(by_group, dataset=replace(campaign.dataset, groups=None)).tasks()
+
+
+def test_single_folds_can_be_chosen(campaign):
+    assert [task.key[1:] for task in replace(campaign, only_folds=(2,)).tasks()] == [(1, 2), (1, 2)]
+    with pytest.raises(ProtocolError, match="from 1 to 2"):
+        replace(campaign, only_folds=(3,)).tasks()
+
+
+def test_estimate_comes_from_stored_folds_and_scales_with_pixels(campaign):
+    left = campaign.left()
+    before = estimate(left, campaign)
+    assert before.unknown == ("ResNet50", "VGG16")
+    assert before.seconds == 0
+    assert before.images == 4 * 24 * 2
+    run_campaign(replace(campaign, networks=["VGG16"]), PIXELS, Silent())
+    speed = campaign.store.folds()["images_per_second"].median()
+    larger = replace(campaign, networks=["VGG16"], protocol=replace(PROTOCOL, size=64))
+    after = estimate(larger.left(), larger)
+    assert after.unknown == ()
+    assert after.seconds == pytest.approx(2 * 24 * 2 * 4 / speed)

@@ -1,0 +1,71 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from covid_core.errors import ModelError, ProtocolError
+from covid_core.models import zoo
+from covid_core.training.protocol import PRESETS, Protocol
+from covid_core.training.selection import select_networks
+
+
+def test_the_paper_preset_is_the_study():
+    preset = PRESETS["paper"]
+    protocol = preset.protocol
+    assert (protocol.size, protocol.epochs, protocol.rounds, protocol.folds) == (380, 25, 10, 5)
+    assert select_networks(preset.networks) == tuple(zoo.MODELS)
+
+
+def test_identity_is_json_and_leaves_out_what_may_grow():
+    protocol = Protocol()
+    assert json.loads(json.dumps(protocol.identity())) == protocol.identity()
+    assert replace(protocol, rounds=1).identity() == protocol.identity()
+    assert replace(protocol, epochs=3).identity() != protocol.identity()
+
+
+def test_fold_seeds_are_all_different_and_reproducible():
+    protocol = Protocol()
+    seeds = {
+        protocol.fold_seed(model, round_number, fold)
+        for model in zoo.MODELS
+        for round_number in range(1, 11)
+        for fold in range(1, 6)
+    }
+    assert len(seeds) == 40 * 10 * 5
+    assert protocol.fold_seed("VGG16", 1, 1) == Protocol().fold_seed("VGG16", 1, 1)
+    assert replace(protocol, seed=1).fold_seed("VGG16", 1, 1) != protocol.fold_seed("VGG16", 1, 1)
+
+
+def test_vgg_has_a_rate_of_its_own_until_one_is_given_for_all():
+    protocol = Protocol()
+    assert protocol.learning_rate_of("Modified-VGG19") < protocol.learning_rate_of("ResNet50")
+    assert protocol.with_learning_rate(0.01).learning_rate_of("VGG19") == 0.01
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0},
+        {"folds": 1},
+        {"size": 16},
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+        {"dropout": 1.0},
+        {"split": "patient"},
+        {"seed": -1},
+    ],
+)
+def test_values_outside_their_range_are_refused(wrong):
+    with pytest.raises(ProtocolError, match="Expected"):
+        Protocol(**wrong)
+
+
+def test_networks_are_chosen_by_name_family_variant_and_glob():
+    assert select_networks(["vgg16"]) == ("VGG16",)
+    assert select_networks(["VGG"]) == ("VGG16", "VGG19", "Modified-VGG16", "Modified-VGG19")
+    assert len(select_networks(["modified"])) == 20
+    assert select_networks(["Modified-Eff*B0,xception", "Xception"]) == ("Modified-EfficientNetB0", "Xception")
+    with pytest.raises(ModelError, match="VGG16"):
+        select_networks(["VGG17"])
+    with pytest.raises(ModelError, match="at least one"):
+        select_networks([" , "])

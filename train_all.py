@@ -1,0 +1,275 @@
+"""Trains networks under repeated cross-validation: flags -> Protocol -> campaign; progress; exit code."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from covid_core.data.cache import decoded
+from covid_core.data.dataset import Dataset, load_dataset
+from covid_core.errors import CovidCoreError
+from covid_core.results import metrics
+from covid_core.results.exchange import export_results, open_store
+from covid_core.results.records import FoldResult
+from covid_core.settings import Settings
+from covid_core.training.campaign import SAVE_CHOICES, Campaign, Task, run_campaign
+from covid_core.training.estimate import Estimate, estimate
+from covid_core.training.protocol import PRESETS, Preset, Protocol
+from covid_core.training.selection import select_networks
+
+EXIT_FAILED_FOLDS = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code: 0 all done, 1 folds failed, 2 refused, 130 interrupted."""
+    settings = Settings.from_environment()
+    parser = _parser(settings)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    console = Console()
+    try:
+        return _run(options, settings, console)
+    except CovidCoreError as error:
+        console.print(f"[bold red]Refused:[/] {error}", soft_wrap=True, highlight=False)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. Finished folds are stored; the same command goes on with what is left.")
+        return EXIT_INTERRUPTED
+
+
+def _parser(settings: Settings) -> argparse.ArgumentParser:
+    paper = PRESETS["paper"].protocol
+    presets = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
+    parser = argparse.ArgumentParser(description="Train networks under repeated cross-validation into a results store.")
+    add = parser.add_argument
+    add("--preset", choices=tuple(PRESETS), default="paper", help=f"start from ({presets}); default: paper")
+    add("--networks", nargs="+", metavar="PATTERN", help="names, families (VGG), variants (modified) or globs")
+    add("--dataset", type=Path, help="folder of class folders, or CSV with path, label and optionally patient")
+    add("--positive", default="COVID", help="name of the positive class (default: %(default)s)")
+    add("--patients", type=Path, help="CSV with path and patient, for a folder")
+    add("--split", choices=("slice", "group"), help=f"what stays together in a fold (paper: {paper.split})")
+    add("--rounds", type=int, help=f"repetitions of the cross-validation (paper: {paper.rounds})")
+    add("--folds", type=int, help=f"folds a round (paper: {paper.folds})")
+    add("--epochs", type=int, help=f"passes over the training slices (paper: {paper.epochs})")
+    add("--size", type=int, help=f"side of the square slices in pixels (paper: {paper.size})")
+    add("--batch-size", type=int, help=f"slices a step (paper: {paper.batch_size})")
+    rates = ", ".join(f"{family} {rate:g}" for family, rate in paper.family_learning_rates.items())
+    add("--learning-rate", type=float, help=f"peak rate for every network (paper: {paper.learning_rate:g}; {rates})")
+    add("--seed", type=int, help=f"root of every random choice (paper: {paper.seed})")
+    add("--only-fold", type=int, nargs="+", metavar="FOLD", help="train these folds of each round only")
+    add("--precision", help="Keras dtype policy (default: mixed_bfloat16 on a GPU, float32 on a CPU)")
+    add("--curve-every", type=int, default=5, help="epochs between two points of the test curve (default: %(default)s)")
+    add("--save", choices=SAVE_CHOICES, default="first", help="networks to keep: of round 1, fold 1; all; none")
+    add("--store", default=settings.store_url, help="SQLAlchemy URL of the results store")
+    add("--output", type=Path, default=settings.network_folders[-1], help="folder for trained networks")
+    add("--export", type=Path, help="write the experiment's results as CSV into this folder at the end")
+    add("--dry-run", action="store_true", help="list the folds and an estimate, train nothing")
+    return parser
+
+
+def _run(options: argparse.Namespace, settings: Settings, console: Console) -> int:
+    preset = PRESETS[options.preset]
+    protocol = _protocol(options, preset)
+    networks = select_networks(options.networks or preset.networks)
+    store = open_store(options.store, settings.results_folder)
+    dataset = _dataset(options, preset, settings)
+    for warning in dataset.warnings:
+        console.print(f"[yellow]Warning:[/] {warning}", soft_wrap=True, highlight=False)
+    campaign = Campaign(
+        networks=networks,
+        protocol=protocol,
+        dataset=dataset,
+        store=store,
+        output=options.output,
+        only_folds=tuple(options.only_fold or ()),
+        save=options.save,
+        precision=options.precision,
+        curve_every=options.curve_every,
+        command=_command(options, dataset),
+    )
+    left = campaign.left()
+    _print_plan(console, campaign, left, options.dry_run)
+    if options.dry_run:
+        return 0
+    failures = []
+    if left:
+        with _progress(console) as progress:
+            bar = progress.add_task("decoding", total=len(dataset))
+            pixels = decoded(
+                dataset,
+                protocol.size,
+                protocol.interpolation,
+                settings.cache_folder,
+                lambda done, _: progress.update(bar, completed=done),
+            )
+            progress.remove_task(bar)
+            observer = _Bars(progress, left, protocol.epochs)
+            run_campaign(campaign, pixels, observer)
+            failures = observer.failures
+    _print_scores(console, campaign)
+    if options.export:
+        export_results(store, options.export, campaign.experiment.id)
+        console.print(f"Exported to {options.export}")
+    if failures:
+        _print_failures(console, failures)
+        return EXIT_FAILED_FOLDS
+    return 0
+
+
+def _protocol(options: argparse.Namespace, preset: Preset) -> Protocol:
+    names = ("rounds", "folds", "epochs", "size", "batch_size", "seed", "split")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    protocol = replace(preset.protocol, **given)
+    return protocol if options.learning_rate is None else protocol.with_learning_rate(options.learning_rate)
+
+
+def _dataset(options: argparse.Namespace, preset: Preset, settings: Settings) -> Dataset:
+    if options.dataset:
+        return load_dataset(options.dataset, options.positive, options.patients)
+    if preset.phantom is None:
+        raise CovidCoreError(
+            f"Expected a data set for the preset {options.preset!r}. Received none. Name a folder with one folder for "
+            f"each class, --dataset FOLDER, or try the generated slices of --preset quick."
+        )
+    from covid_core.data.phantom import write_dataset  # needed for generated slices only
+
+    table = "-".join(str(value) for value in preset.phantom.values())
+    root = write_dataset(settings.cache_folder / f"phantom-{table}", **preset.phantom)
+    return replace(load_dataset(root / "manifest.csv", options.positive), name="phantom")
+
+
+def _command(options: argparse.Namespace, dataset: Dataset) -> str:
+    """The command that trains the same networks again, without this machine's paths."""
+    words = ["python", "train_all.py", "--preset", options.preset]
+    if options.networks:
+        words += ["--networks", *options.networks]
+    if options.dataset:
+        words += ["--dataset", f"path/to/{dataset.name}"]
+    if options.positive != "COVID":
+        words += ["--positive", options.positive]
+    if options.patients:
+        words += ["--patients", f"path/to/{options.patients.name}"]
+    for name in ("split", "rounds", "folds", "epochs", "size", "batch_size", "learning_rate", "seed", "precision"):
+        value = getattr(options, name)
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
+
+
+def _print_plan(console: Console, campaign: Campaign, left: list[Task], listed: bool) -> None:
+    dataset, protocol = campaign.dataset, campaign.protocol
+    total = len(campaign.tasks())
+    shares = Counter(dataset.labels.tolist())
+    classes = ", ".join(f"{shares[number]} {name}" for number, name in enumerate(dataset.classes))
+    console.print(f"Data set    {dataset.name}: {len(dataset)} slices ({classes}), digest {dataset.digest[:16]}")
+    console.print(
+        f"Protocol    {protocol.size} px, {protocol.epochs} epochs, {protocol.rounds} x {protocol.folds} folds by "
+        f"{protocol.split}, batch {protocol.batch_size}, seed {protocol.seed}"
+    )
+    console.print(f"Experiment  {campaign.experiment.id}")
+    console.print(f"Folds       {total} in all, {total - len(left)} done, {len(left)} left")
+    guess = estimate(left, campaign)
+    console.print(f"Estimate    {_sentence(guess)}")
+    if listed:
+        table = Table("network", "round", "fold", "train", "test", "state", box=None)
+        waiting = {task.key for task in left}
+        for task in campaign.tasks():
+            state = "left" if task.key in waiting else "done"
+            fold = task.fold
+            table.add_row(task.model, *map(str, (fold.round, fold.fold, len(fold.train), len(fold.test))), state)
+        console.print(table)
+
+
+def _sentence(guess: Estimate) -> str:
+    work = f"{guess.images:,} training slices to pass through the networks"
+    if guess.unknown and guess.seconds:
+        return f"{work}; {_duration(guess.seconds)} plus {', '.join(guess.unknown)}, not timed here yet"
+    if guess.unknown:
+        return f"{work}; time unknown until a first fold of {', '.join(guess.unknown)} is measured here"
+    return f"{work}; {_duration(guess.seconds)} at the speed of earlier folds"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console, refresh_per_second=2)
+
+
+class _Bars:
+    """Draws what a campaign tells: one bar over all epochs of all folds, one line for each finished fold."""
+
+    def __init__(self, progress: Progress, left: list[Task], epochs: int):
+        self.failures: list[FoldResult] = []
+        self._progress = progress
+        self._epochs = epochs
+        self._finished = 0
+        self._bar = progress.add_task("epochs", total=len(left) * epochs)
+
+    def started(self, task: Task) -> None:
+        self._describe(task, "building")
+
+    def epoch(self, task: Task, number: int, values: dict[str, float]) -> None:
+        self._describe(task, f"loss {values['loss']:.3f}, accuracy {values['accuracy']:.3f}")
+        self._progress.update(self._bar, completed=self._finished * self._epochs + number)
+
+    def finished(self, task: Task, result: FoldResult) -> None:
+        self._finished += 1
+        self._progress.update(self._bar, completed=self._finished * self._epochs)
+        name = f"{task.model}  round {task.fold.round}  fold {task.fold.fold}"
+        if result.status == "failed":
+            self.failures.append(result)
+            reason = (result.error or "").strip().splitlines()[-1]
+            self._progress.console.print(f"[red]failed[/] {name}  {reason}", highlight=False)
+            return
+        scores = "  ".join(f"{key} {value:.4f}" for key, value in metrics.scores(*result.counts).items())
+        speed = f"{result.seconds:.0f} s  {result.images_per_second:.1f} images/s"
+        self._progress.console.print(f"[green]done[/]   {name}  {scores}  {speed}", highlight=False)
+
+    def _describe(self, task: Task, state: str) -> None:
+        text = f"{task.model} r{task.fold.round} f{task.fold.fold}: {state}"
+        self._progress.update(self._bar, description=text)
+
+
+def _print_scores(console: Console, campaign: Campaign) -> None:
+    folds = campaign.store.folds(experiment=campaign.experiment.id, status="done")
+    folds = folds[folds["model"].isin(campaign.networks)]
+    if folds.empty:
+        return
+    table = Table("network", "folds", *metrics.METRIC_LABELS.values(), title="Mean over folds", box=None)
+    for model, rows in folds.groupby("model", sort=False):
+        means = (f"{rows[name].mean():.4f}" for name in metrics.METRICS)
+        table.add_row(str(model), str(len(rows)), *means)
+    console.print(table)
+
+
+def _print_failures(console: Console, failures: list[FoldResult]) -> None:
+    groups: dict[str, list[FoldResult]] = {}
+    for result in failures:
+        groups.setdefault((result.error or "").strip().splitlines()[-1], []).append(result)
+    console.print(f"[bold red]{len(failures)} folds failed[/]; the same command tries them again.")
+    for reason, results in groups.items():
+        folds = ", ".join(f"{result.model} r{result.round} f{result.fold}" for result in results)
+        console.print(f"  {reason}\n    {folds}", soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.exit(main())
