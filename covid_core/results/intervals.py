@@ -1,0 +1,107 @@
+"""Confidence intervals of a mean over cross-validation folds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import stdtrit  # Student's t quantile; scipy.stats would take far longer to import
+
+METHODS = {
+    "corrected": "Corrected for folds that share training slices (Nadeau & Bengio 2003)",
+    "t": "Student t, as if folds were independent",
+}
+"""Ways to an interval, with their names for people; the first is the default."""
+
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """A mean and the bounds of its confidence interval, floats or arrays: inside 0-1, or NaN where undefined."""
+
+    mean: float | np.ndarray
+    low: float | np.ndarray
+    high: float | np.ndarray
+
+
+def mean_interval(
+    values: ArrayLike, method: str = "corrected", test_share: float = 0.2, level: float = LEVEL
+) -> Interval:
+    """Mean of a score over folds and its confidence interval.
+
+    The interval is mean ± half-width, cut off at 0 and 1: a score cannot lie outside, so cutting loses no coverage.
+    One value has a mean but no interval: its bounds are NaN. No value has neither.
+
+    Args:
+        values: ``(..., folds)`` in 0-1; NaN is skipped. The last axis is averaged.
+        method: As for ``half_width``.
+        test_share: As for ``half_width``.
+        level: As for ``half_width``.
+
+    Returns:
+        Floats for one series of values, else arrays of the leading shape.
+
+    Raises:
+        ValueError: A value outside 0-1, or as for ``half_width``.
+    """
+    series = np.asarray(values, dtype=np.float64)
+    if series.ndim == 0 or ((series < 0) | (series > 1)).any():
+        raise ValueError(f"Expected an array of scores in 0-1, folds last. Received: {values}.")
+    known = ~np.isnan(series)
+    count = known.sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.sum(series, axis=-1, where=known) / count
+        spread = np.sum((series - mean[..., None]) ** 2, axis=-1, where=known)
+        deviation = np.sqrt(spread / (count - 1))
+    interval = bounds(mean, half_width(deviation, count, method, test_share, level))
+    return interval if series.ndim > 1 else Interval(*map(float, interval))
+
+
+def half_width(
+    deviation: ArrayLike,
+    count: ArrayLike,
+    method: str = "corrected",
+    test_share: ArrayLike = 0.2,
+    level: float = LEVEL,
+) -> np.ndarray:
+    """Half the width of a confidence interval of a mean over folds, for whole columns at once.
+
+    Both methods take ``t(count - 1) * sqrt(v) * deviation``. ``"t"`` has ``v = 1 / n``, which is too narrow: folds of
+    one data set share training slices, so their scores are not independent. ``"corrected"`` has
+    ``v = 1 / n + n_test / n_train`` (Nadeau & Bengio, Inference for the Generalization Error, Machine Learning 52,
+    2003), which for repeated k-fold cross-validation is the corrected repeated k-fold of Bouckaert & Frank (2004).
+
+    Args:
+        deviation: Sample standard deviation of the folds' scores (``ddof=1``).
+        count: Number ``n`` of folds.
+        method: One of ``METHODS``.
+        test_share: Share of the slices in a test fold: 1/k for k folds.
+        level: Confidence level.
+
+    Returns:
+        Values ≥ 0 of the arguments' common shape; NaN where there are fewer than two folds.
+
+    Raises:
+        ValueError: Unknown method, or a level or share that is not between 0 and 1.
+    """
+    if method not in METHODS:
+        raise ValueError(f"Expected a method out of {', '.join(METHODS)}. Received: {method!r}.")
+    share = np.asarray(test_share, dtype=np.float64)
+    if not (0 < level < 1 and ((share > 0) & (share < 1)).all()):
+        raise ValueError(f"Expected level and test_share between 0 and 1. Received: {level=}, {test_share=}.")
+    folds = np.asarray(count, dtype=np.float64)
+    folds = np.where(folds >= 2, folds, np.nan)
+    variance = 1 / folds + (share / (1 - share) if method == "corrected" else 0.0)
+    return stdtrit(folds - 1, (1 + level) / 2) * np.sqrt(variance) * np.asarray(deviation, dtype=np.float64)
+
+
+def bounds(mean: ArrayLike, half: ArrayLike) -> Interval:
+    """``mean`` ± ``half`` inside 0-1.
+
+    Args:
+        mean: Scores in 0-1.
+        half: Half-widths, as computed or as printed.
+    """
+    mean, half = np.asarray(mean, dtype=np.float64), np.asarray(half, dtype=np.float64)
+    return Interval(mean, np.clip(mean - half, 0.0, 1.0), np.clip(mean + half, 0.0, 1.0))
