@@ -1,0 +1,202 @@
+"""What every layer of a network makes of a slice: the layer list, the maps of a layer, and pictures of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from covid_core.errors import ModelError
+from covid_core.explain.graph import FlatGraph, check_slices
+from covid_core.models.build import SCALING_LAYER
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One layer of a network.
+
+    Args:
+        number: From 1 in the order of ``model.layers``; the InputLayer is 1, the grey scaling has no number.
+        name: Name of the layer.
+        kind: Its class, for example ``"Conv2D"``.
+        shape: Output shape without the batch axis: ``(h, w, c)`` or ``(c,)``.
+        parameters: Number of its weights, trainable or not.
+    """
+
+    number: int
+    name: str
+    kind: str
+    shape: tuple[int | None, ...]
+    parameters: int
+
+    @property
+    def is_spatial(self) -> bool:
+        """True if the layer gives maps, False if it gives a vector."""
+        return len(self.shape) == 3
+
+
+class ActivationProbe:
+    """Activations of any layer of a network; holds no slice and no map, and may be used from several threads.
+
+    Layers run one after the other without tracing a function: the first look at a layer costs as much as any other,
+    and each tensor is let go after its last reader, so that a large network never stands in memory whole.
+
+    Args:
+        model: Flat functional network with one spatial input of grey values 0-255 (all scaling inside).
+
+    Raises:
+        ModelError: The network is not flat.
+    """
+
+    def __init__(self, model: keras.Model):
+        self._graph = FlatGraph(model)
+        self._input_shape = tuple(model.input_shape)
+        # The scaling layer is ours, in front of the backbone: counting it would shift the published layer numbers.
+        counted = [position for position, layer in enumerate(self._graph.operations) if layer.name != SCALING_LAYER]
+        self._position = dict(enumerate(counted, start=1))
+        self._number = {position: number for number, position in self._position.items()}
+        self.layers: tuple[LayerInfo, ...] = tuple(
+            _layer_info(number, self._graph.operations[position]) for number, position in self._position.items()
+        )
+
+    def layer(self, which: int | str) -> LayerInfo:
+        """The layer with this number or name.
+
+        Raises:
+            ModelError: There is none.
+        """
+        if isinstance(which, str):
+            position = self._graph.position(which)
+            if position not in self._number:
+                raise ModelError(f"Expected a layer of the backbone or head. Received: '{which}', our input scaling.")
+            return self.layers[self._number[position] - 1]
+        if which not in self._position:
+            raise ModelError(f"Expected a layer number from 1 to {len(self.layers)}. Received: {which}.")
+        return self.layers[which - 1]
+
+    def maps(self, slice_: np.ndarray, number: int | str) -> np.ndarray:
+        """Activation maps of one layer.
+
+        Args:
+            slice_: One slice of grey values 0-255, float or uint8, ``(H, W)`` or ``(H, W, 1)``, at the network's size.
+            number: Number or name of the layer.
+
+        Returns:
+            float32 ``(h, w, c)``, or ``(c,)`` of a layer that gives a vector.
+
+        Raises:
+            ModelError: No such layer, or a slice that does not fit the network.
+        """
+        position = self._position[self.layer(number).number]
+        (output,) = self._graph.run({self._graph.input: self._batch(slice_)}, [position])
+        return _as_array(output)
+
+    def visit(self, slice_: np.ndarray, look: Callable[[LayerInfo, np.ndarray], None]) -> None:
+        """Shows every layer's maps to ``look`` in one pass, one layer at a time, so that memory stays bounded.
+
+        Args:
+            slice_: As for ``maps``.
+            look: Called with layer and maps, in the order of the numbers; what it does not keep is let go.
+
+        Raises:
+            ModelError: A slice that does not fit the network.
+        """
+        batch = self._batch(slice_)
+
+        def show(position: int, output: object) -> None:
+            if position in self._number:
+                look(self.layers[self._number[position] - 1], _as_array(output))
+
+        show(self._graph.input, batch)
+        self._graph.run({self._graph.input: batch}, [self._graph.output], visit=show)
+
+    def _batch(self, slice_: np.ndarray) -> object:
+        array = np.asarray(slice_)
+        if array.ndim == 2:
+            array = array[..., None]
+        return keras.ops.convert_to_tensor(check_slices(array[None], self._input_shape))
+
+
+def to_grey(map_: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
+    """One activation map as a grey picture.
+
+    Args:
+        map_: Float ``(h, w)`` or any other shape, in any range.
+        low: Value drawn black; the map's minimum by default.
+        high: Value drawn white; the map's maximum by default.
+
+    Returns:
+        uint8 of the same shape: linear from ``low`` to ``high``, clipped. A map without contrast (``high`` not above
+        ``low``) is black; NaN is black.
+    """
+    values = np.asarray(map_, np.float64)
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return np.zeros(values.shape, np.uint8)
+    low = float(finite.min()) if low is None else low
+    high = float(finite.max()) if high is None else high
+    if not high > low:
+        return np.zeros(values.shape, np.uint8)
+    scaled = np.nan_to_num((values - low) / (high - low), nan=0.0, posinf=1.0, neginf=0.0)
+    return np.round(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
+
+
+def channel_grid(
+    maps: np.ndarray,
+    channels: Sequence[int],
+    per_channel: bool = True,
+    columns: int | None = None,
+    tile: int | None = None,
+    gap: int = 2,
+) -> np.ndarray:
+    """Channels of a layer side by side as one grey picture.
+
+    Args:
+        maps: Float ``(h, w, c)``.
+        channels: Channels to draw, from 0, row by row in this order.
+        per_channel: Each channel from its own minimum (black) to its own maximum (white); False: one scale from the
+            minimum to the maximum of the whole layer, so that brightness compares across channels.
+        columns: Tiles in a row; by default as near to a square grid as can be.
+        tile: Height of a tile in pixels; by default the map's own. Pixels are repeated, not blended, so that the
+            layer's true resolution can be seen.
+        gap: White pixels between tiles.
+
+    Returns:
+        uint8 ``(rows * h + (rows - 1) * gap, columns * w + (columns - 1) * gap)``; places left over are white.
+
+    Raises:
+        ModelError: Maps without three axes, no channel, or a channel that the layer does not have.
+    """
+    maps = np.asarray(maps)
+    if maps.ndim != 3:
+        raise ModelError(f"Expected maps of shape (h, w, c). Received: {maps.shape}; draw a vector as bars instead.")
+    unknown = [channel for channel in channels if not 0 <= channel < maps.shape[-1]]
+    if unknown or len(channels) == 0:
+        raise ModelError(f"Expected channels from 0 to {maps.shape[-1] - 1}, at least one. Received: {list(channels)}.")
+    low, high = (None, None) if per_channel else (float(np.nanmin(maps)), float(np.nanmax(maps)))
+    height, width = maps.shape[:2]
+    tile_size = (height, width) if tile is None else (tile, max(1, round(tile * width / height)))
+    # Nearest neighbour by index: the row and column of the map that each pixel of the tile shows.
+    rows_of_map = np.arange(tile_size[0]) * height // tile_size[0]
+    columns_of_map = np.arange(tile_size[1]) * width // tile_size[1]
+
+    columns = int(np.ceil(np.sqrt(len(channels)))) if columns is None else columns
+    rows = -(-len(channels) // columns)
+    grid = np.full((rows * (tile_size[0] + gap) - gap, columns * (tile_size[1] + gap) - gap), 255, np.uint8)
+    for place, channel in enumerate(channels):
+        top = place // columns * (tile_size[0] + gap)
+        left = place % columns * (tile_size[1] + gap)
+        picture = to_grey(maps[..., channel], low, high)
+        grid[top : top + tile_size[0], left : left + tile_size[1]] = picture[np.ix_(rows_of_map, columns_of_map)]
+    return grid
+
+
+def _layer_info(number: int, layer: keras.layers.Layer) -> LayerInfo:
+    shape = tuple(layer.output.shape)[1:]
+    return LayerInfo(number, layer.name, type(layer).__name__, shape, int(layer.count_params()))
+
+
+def _as_array(output: object) -> np.ndarray:
+    return keras.ops.convert_to_numpy(output)[0].astype(np.float32)
