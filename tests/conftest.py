@@ -17,3 +17,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real CT data not at {folder}; set COVID_TEST_DATA to run this test")
     return folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--renew-screenshots", action="store_true", help="write the screenshots' baselines instead of comparing"
+    )

@@ -1,0 +1,68 @@
+"""Widgets whose value stands in the URL and comes back when the reader returns to the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+_REMEMBERED = "remembered"
+
+
+def choose(widget: Callable[..., Any], label: str, options: Sequence[str], key: str, **settings: Any) -> Any:
+    """A widget of Streamlit that picks from ``options``, bound to the query parameter ``key``.
+
+    Options are texts, shown and put into the URL as they are (with ``format_func`` the URL would hold its result).
+    A parameter in the URL that is none of the options is dropped by Streamlit, and the default stands. Streamlit
+    forgets the widgets of a page that is left; the last choice is therefore kept here, and is made again when the
+    reader comes back without a parameter of their own, or opens another page that asks the same question.
+
+    Args:
+        widget: ``st.selectbox``, ``st.segmented_control``, ``st.pills``, ``st.multiselect``, …
+        label: Label.
+        options: What can be picked. It may differ from run to run; a choice that is gone falls back to the default.
+        key: Name of the widget and of the query parameter.
+        settings: Passed on to the widget.
+
+    Returns:
+        What the widget returns.
+    """
+    _recall(key, lambda value: _within(value, options))
+    value = widget(label, options, key=key, bind="query-params", **settings)
+    if value is None:  # an empty parameter (?key=) empties buttons, even those where a choice is required
+        value = settings.get("default")
+    _remember(key, value)
+    return value
+
+
+def slide(label: str, low: float, high: float, value: float, key: str, **settings: Any) -> Any:
+    """``st.slider`` from ``low`` to ``high``, bound and remembered as ``choose`` does."""
+    _recall(key, lambda known: low <= known <= high)
+    chosen = st.slider(label, low, high, value, key=key, bind="query-params", **settings)
+    _remember(key, chosen)
+    return chosen
+
+
+def tick(label: str, value: bool, key: str, **settings: Any) -> bool:
+    """``st.toggle``, bound and remembered as ``choose`` does."""
+    _recall(key, lambda known: isinstance(known, bool))
+    chosen = st.toggle(label, value, key=key, bind="query-params", **settings)
+    _remember(key, chosen)
+    return chosen
+
+
+def _recall(key: str, fits: Callable[[Any], bool]) -> None:
+    if key in st.session_state and not fits(st.session_state[key]):
+        del st.session_state[key]
+    kept = st.session_state.setdefault(_REMEMBERED, {})
+    if key not in st.session_state and key not in st.query_params and key in kept and fits(kept[key]):
+        st.session_state[key] = kept[key]
+
+
+def _remember(key: str, value: Any) -> None:
+    st.session_state[_REMEMBERED][key] = value
+
+
+def _within(value: Any, options: Sequence[Any]) -> bool:
+    return all(one in options for one in value) if isinstance(value, list) else value in options

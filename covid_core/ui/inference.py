@@ -1,0 +1,130 @@
+"""Networks in memory and what they make of a slice. Importing this module starts TensorFlow, which takes seconds."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import keras
+import numpy as np
+import streamlit as st
+
+from covid_core.data.slices import resize_slice
+from covid_core.explain.activations import ActivationProbe, LayerInfo
+from covid_core.explain.gradcam import CamMaps, GradCam
+from covid_core.models.build import build_model
+from covid_core.models.library import load_network
+from covid_core.ui.networks import RANDOM_SEED, ChosenNetwork
+from covid_core.ui.slices import ChosenSlice
+
+NETWORKS_IN_MEMORY = 4  # two pairs; the largest network has a quarter of a gigabyte of weights
+CAMS_PER_NETWORK = 4
+
+
+class LoadedNetwork:
+    """One network with its layer list, and Grad-CAM at the layers asked for last. Holds nothing of a slice.
+
+    Args:
+        model: As ``build_model`` makes it.
+    """
+
+    def __init__(self, model: keras.Model):
+        self._model = model
+        self._cams: OrderedDict[str, GradCam] = OrderedDict()
+        self.probe = ActivationProbe(model)
+
+    def cam(self, layer: str) -> GradCam:
+        """Grad-CAM at ``layer``, built at the first call."""
+        if layer not in self._cams:
+            self._cams[layer] = GradCam(self._model, layer)
+            if len(self._cams) > CAMS_PER_NETWORK:
+                self._cams.popitem(last=False)
+        self._cams.move_to_end(layer)
+        return self._cams[layer]
+
+
+def layers_of(network: ChosenNetwork) -> tuple[LayerInfo, ...]:
+    """The layers of a network, numbered as in the study.
+
+    Raises:
+        LibraryError: Its weights are missing or damaged.
+    """
+    with _lock():
+        return _loaded(network, network.key).probe.layers
+
+
+def cam_layers(layers: tuple[LayerInfo, ...]) -> list[str]:
+    """Names of the layers that Grad-CAM can explain, the last first: those with maps of more than one place."""
+    return [
+        layer.name
+        for layer in reversed(layers)
+        if layer.is_spatial and layer.kind != "InputLayer" and layer.shape[0] * layer.shape[1] > 1
+    ]
+
+
+def explain(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index: int) -> CamMaps:
+    """Probabilities and raw Grad-CAM map of one slice, kept in this session.
+
+    Args:
+        network: Network and weights.
+        chosen: The slice, of any size.
+        layer: Name out of ``cam_layers``.
+        class_index: Position in ``network.classes``.
+
+    Returns:
+        As ``GradCam.explain`` gives it for a batch of one.
+
+    Raises:
+        LibraryError: Its weights are missing or damaged.
+        ModelError: The network gives no finite numbers.
+    """
+    return _explained(network, network.key, chosen, chosen.digest, layer, class_index)
+
+
+def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) -> np.ndarray:
+    """What layer ``number`` makes of a slice, kept in this session.
+
+    Returns:
+        float32 ``(h, w, c)``, or ``(c,)`` of a layer that gives a vector.
+
+    Raises:
+        LibraryError: Its weights are missing or damaged.
+    """
+    return _activated(network, network.key, chosen, chosen.digest, number)
+
+
+def seen_by(network: ChosenNetwork, chosen: ChosenSlice) -> np.ndarray:
+    """The slice as the network sees it, uint8 ``(input_size, input_size)``."""
+    return resize_slice(chosen.pixels, network.input_size, network.interpolation)
+
+
+# What is made from a slice stays in the session's own cache. Slices go by their digest: Streamlit would hash a sample
+# of a large array's values, and two slices that differ elsewhere would get each other's maps.
+@st.cache_data(scope="session", max_entries=8, show_spinner=False)
+def _explained(
+    _network: ChosenNetwork, network_key: str, _chosen: ChosenSlice, digest: str, layer: str, class_index: int
+) -> CamMaps:
+    with _lock():
+        cam = _loaded(_network, network_key).cam(layer)
+        return cam.explain(seen_by(_network, _chosen)[None, ..., None], class_index)
+
+
+@st.cache_data(scope="session", max_entries=2, show_spinner=False)
+def _activated(_network: ChosenNetwork, network_key: str, _chosen: ChosenSlice, digest: str, number: int) -> np.ndarray:
+    with _lock():
+        return _loaded(_network, network_key).probe.maps(seen_by(_network, _chosen), number)
+
+
+@st.cache_resource(max_entries=NETWORKS_IN_MEMORY, show_spinner=False)
+def _loaded(_network: ChosenNetwork, network_key: str) -> LoadedNetwork:
+    if _network.card:
+        return LoadedNetwork(load_network(_network.card))
+    keras.utils.set_random_seed(RANDOM_SEED)
+    size = _network.input_size
+    return LoadedNetwork(build_model(_network.spec.name, (size, size, 1), len(_network.classes)))
+
+
+@st.cache_resource(show_spinner=False)
+def _lock() -> threading.RLock:
+    """One inference at a time: two at once would only share the same cores, and both need their memory."""
+    return threading.RLock()

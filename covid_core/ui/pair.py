@@ -1,0 +1,108 @@
+"""The mask statistic: a base network's map and its modified partner's, compared inside one mask."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import streamlit as st
+
+from covid_core import charts
+from covid_core.explain.heatmap import normalise, overlay, resize_heat
+from covid_core.explain.intensity import mask_statistic
+from covid_core.models import zoo
+from covid_core.models.library import Card
+from covid_core.ui import inference
+from covid_core.ui.choices import choose
+from covid_core.ui.networks import ChosenNetwork, same_fold, untrained_notice
+from covid_core.ui.slices import ChosenSlice
+
+PUBLISHED_INTENSITIES = {
+    "EfficientNetB5": (106.2554, 104.8093),
+    "Xception": (112.2687, 109.8970),
+    "DenseNet201": (127.3185, 114.0104),
+    "ResNet50": (118.5625, 112.8382),
+    "VGG16": (123.1306, 78.5967),
+}
+"""Backbone -> the study's mean intensities over many slices, base and modified, each pair with p < 0.01."""
+
+MASK_SOURCES = {"Base (as published)": "base", "Modified": "modified", "Union": "union"}
+THRESHOLDS = {"Heat": "heat", "Coloured pixel": "pixel"}
+
+
+def draw_pair(
+    network: ChosenNetwork,
+    trained: dict[str, list[Card]],
+    chosen: ChosenSlice,
+    layer: str,
+    class_index: int,
+    opacity: float,
+) -> None:
+    """Draw both maps with the mask's outline and the statistic under them.
+
+    Args:
+        network: The network on the page, base or modified, trained.
+        trained: As ``networks.trained_networks`` gives it.
+        chosen: The slice.
+        layer: Grad-CAM's layer, of the backbone, which both networks have.
+        class_index: The class that the maps explain.
+        opacity: Of the heat over the slice, 0-1.
+    """
+    partner_spec = zoo.partner(network.spec)
+    card = same_fold(network.card, trained.get(partner_spec.name, [])) if network.card else None
+    if card is None:
+        st.markdown("The statistic compares a base network with its modified partner, and needs both of them trained.")
+        untrained_notice(network.spec if network.card is None else partner_spec)
+        return
+    partner = ChosenNetwork(partner_spec, card)
+    base, modified = (network, partner) if network.spec.variant == "base" else (partner, network)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        source = choose(
+            st.segmented_control,
+            "Mask from",
+            list(MASK_SOURCES),
+            "mask",
+            default=next(iter(MASK_SOURCES)),
+            required=True,
+        )
+        threshold = choose(
+            st.segmented_control, "Threshold on", list(THRESHOLDS), "threshold", default="Heat", required=True
+        )
+    with st.spinner("Computing both maps …"):
+        heat = {
+            one: resize_heat(normalise(inference.explain(one, chosen, layer, class_index).maps[0]), chosen.pixels.shape)
+            for one in (base, modified)
+        }
+    statistic = mask_statistic(heat[base], heat[modified], MASK_SOURCES[source], THRESHOLDS[threshold])
+    for column, one in zip(st.columns(2), (base, modified), strict=True):
+        picture = charts.outlined(overlay(chosen.pixels, heat[one], opacity), statistic.mask)
+        column.image(picture, caption=f"{one.spec.name}, outline: the mask", width="stretch")
+    if math.isnan(statistic.base_intensity):
+        st.info("The mask is empty: its map is the same everywhere, so there is nothing to compare.")
+        return
+    published = PUBLISHED_INTENSITIES.get(network.spec.backbone)
+    rows = {
+        "Mean intensity in the mask, 0–255": (statistic.base_intensity, statistic.modified_intensity, "{:.2f}"),
+        "Mean heat in the mask, 0–1": (statistic.base_heat, statistic.modified_heat, "{:.3f}"),
+    }
+    if published:
+        rows["Published mean intensity over many slices"] = (*published, "{:.4f}")
+    table = pd.DataFrame(
+        {name: [form.format(first), form.format(second)] for name, (first, second, form) in rows.items()},
+        index=[base.spec.name, modified.spec.name],
+    ).T
+    st.table(table)
+    st.caption(
+        f"The mask holds the pixels more than one standard deviation above the map's mean, here "
+        f"{statistic.share:.0%} of the slice. Intensity is the mean of red, green and blue of the jet-coloured map. "
+        "Jet is dark at both ends and bright in the middle: a higher intensity need not mean a hotter map, which is "
+        "why the heat stands beside it. "
+        + ("" if published else "The study prints no intensity for this backbone. ")
+        + _difference(network.card, card)
+    )
+
+
+def _difference(one: Card | None, other: Card) -> str:
+    if one and (one.experiment, one.round, one.fold) == (other.experiment, other.round, other.fold):
+        return "Both networks were trained on the same fold."
+    return "Mind that the two networks were not trained on the same fold of the same experiment."

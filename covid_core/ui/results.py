@@ -1,0 +1,44 @@
+"""The results store as the pages read it; imports no deep-learning library."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from covid_core.results.exchange import open_store
+from covid_core.results.leaderboard import leaderboard
+from covid_core.results.store import ResultsStore
+from covid_core.settings import Settings
+
+
+def results_store() -> ResultsStore:
+    """The store of this installation, with the shipped measurements in it; opened once a server.
+
+    Raises:
+        StoreError: It cannot be opened.
+    """
+    settings = Settings.from_environment()
+    return _opened(settings.store_url, str(settings.results_folder))
+
+
+def leaderboard_rows(method: str) -> pd.DataFrame:
+    """``results.leaderboard.leaderboard``, computed once for each state of the store.
+
+    Args:
+        method: One of ``intervals.METHODS``.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    store = results_store()
+    return _rows(store, Settings.from_environment().store_url, store.revision(), method)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _opened(url: str, results_folder: str) -> ResultsStore:
+    return open_store(url, results_folder)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _rows(_store: ResultsStore, url: str, revision: int, method: str) -> pd.DataFrame:
+    return leaderboard(_store, method)

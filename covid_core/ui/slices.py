@@ -1,0 +1,95 @@
+"""Choosing a slice: a generated sample, or the reader's own upload, which lives in their session only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from covid_core.data.phantom import sample_slices
+from covid_core.data.slices import MAX_BYTES, Slice, read_slice
+from covid_core.errors import SliceError
+from covid_core.ui.choices import choose
+from covid_core.ui.errors import error_box
+
+UPLOADED = "Uploaded slice"
+SAMPLE_SIZE = 380
+
+_SLICE = "uploaded_slice"
+_REFUSAL = "upload_refusal"
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenSlice:
+    """What the reader looks at.
+
+    Args:
+        pixels: float32 ``(H, W)``, grey values 0-255.
+        title: A caption.
+        uploaded: Whether it is the reader's own; generated otherwise.
+        digest: SHA-256 of shape and pixels, hex: names it in the session's caches.
+    """
+
+    pixels: np.ndarray
+    title: str
+    uploaded: bool
+    digest: str
+
+
+def pick_slice() -> ChosenSlice:
+    """Draw the picker and return the slice that is chosen.
+
+    A file that cannot be read leaves everything as it was: a message says why, and the slice chosen before stays.
+    """
+    samples = _samples()
+    upload: Slice | None = st.session_state.get(_SLICE)
+    options = [*samples, UPLOADED] if upload else list(samples)
+    name = choose(st.selectbox, "Slice", options, "slice")
+    st.file_uploader(
+        "Upload a slice (PNG or JPEG)",
+        type=["png", "jpg", "jpeg"],
+        key="upload",
+        on_change=_take_upload,
+        max_upload_size=MAX_BYTES // 2**20,
+    )
+    if _REFUSAL in st.session_state:
+        error_box(st.session_state[_REFUSAL])
+    if name == UPLOADED and upload:
+        for warning in upload.warnings:
+            st.warning(warning, icon=":material/warning:")
+        return _chosen(upload.pixels, upload.name or UPLOADED, uploaded=True)
+    return _chosen(samples[name].astype(np.float32), f"{name}: drawn by this software, nobody's scan", uploaded=False)
+
+
+def _take_upload() -> None:
+    """Read the file at once, so that a refused one never replaces what was there."""
+    file = st.session_state["upload"]
+    st.session_state.pop(_REFUSAL, None)
+    if file is None:
+        st.session_state.pop(_SLICE, None)
+        return
+    try:
+        st.session_state[_SLICE] = read_slice(file.getvalue(), file.name)
+    except SliceError as refusal:
+        st.session_state[_REFUSAL] = refusal
+        return
+    st.session_state["slice"] = UPLOADED
+
+
+@st.cache_data(max_entries=1, show_spinner="Drawing the sample slices …")
+def _samples() -> dict[str, np.ndarray]:
+    """Name -> uint8 ``(SAMPLE_SIZE, SAMPLE_SIZE)``."""
+    seen: Counter[str] = Counter()
+    named = {}
+    for sample in sample_slices(SAMPLE_SIZE):
+        seen[sample.label] += 1
+        named[f"Generated {sample.label} {seen[sample.label]}"] = sample.pixels
+    return named
+
+
+def _chosen(pixels: np.ndarray, title: str, uploaded: bool) -> ChosenSlice:
+    digest = hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    return ChosenSlice(pixels, title, uploaded, digest)

@@ -1,0 +1,155 @@
+"""Frames of results as tables for readers."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import streamlit as st
+
+from covid_core.results.metrics import METRIC_LABELS, METRICS
+
+_SPLITS = {"slice": "by slice", "group": "by patient"}
+
+
+def row_labels(rows: pd.DataFrame) -> pd.Series:
+    """A name for each row of a leaderboard that tells it from the others.
+
+    Published rows are called by their network; measured ones add size, rounds and folds, and the experiment where
+    even that is the same.
+
+    Args:
+        rows: As ``results.leaderboard.leaderboard`` gives them.
+
+    Returns:
+        Unique texts, with the index of ``rows``.
+    """
+    labels = rows["model"].where(rows["source"] == "published", rows["model"] + " · " + rows.apply(_facts, axis=1))
+    return labels.where(~labels.duplicated(keep=False), labels + " · " + rows["experiment"].str[:6])
+
+
+def score_text(mean: float, half_width: float) -> str:
+    """``0.9918 ± 0.0057``; the mean alone where there is no interval, nothing where there is no mean."""
+    if pd.isna(mean):
+        return ""
+    return f"{mean:.4f}" if pd.isna(half_width) else f"{mean:.4f} ± {half_width:.4f}"
+
+
+def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
+    """Draw the leaderboard; a click on a header sorts.
+
+    Scores are texts of fixed width, whose order as text is their order as numbers.
+
+    Args:
+        rows: As ``results.leaderboard.leaderboard`` gives them, in the order to show.
+        metric: The score that stands first.
+    """
+    scores = [metric, *(name for name in METRICS if name != metric)]
+    table = pd.DataFrame(
+        {
+            "Network": rows["model"],
+            "Source": rows["source"],
+            **{
+                METRIC_LABELS[name]: [score_text(*pair) for pair in zip(rows[name], rows[f"{name}_pm"], strict=True)]
+                for name in scores
+            },
+            "Parameters": rows["parameters_millions"],
+            "Family": rows["family"],
+            "Variant": rows["variant"],
+            "Size": rows["size"],
+            "Rounds": rows["rounds"],
+            "Folds": rows["folds"],
+            "Epochs": rows["epochs"],
+            "Data set": rows["dataset"],
+            "Split": rows["split"].map(_SPLITS).fillna(rows["split"]),
+        }
+    )
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    st.dataframe(
+        table,
+        key="leaderboard",
+        hide_index=True,
+        height=min(38 + 35 * len(table), 458),
+        column_config={
+            "Network": text(pinned=True, width=190),
+            **{
+                METRIC_LABELS[name]: text(width=124, help="Mean over the folds ± half of its 95 % interval")
+                for name in scores
+            },
+            "Parameters": number(format="%.1f M", width=95, help="Millions of weights, as published"),
+            "Family": text(width=100),
+            "Variant": text(width=85),
+            "Source": text(width=90),
+            "Size": number(format="%d px", width=70),
+            "Rounds": number(width=70, help="Rounds of cross-validation with a finished fold"),
+            "Folds": number(width=65, help="Finished folds over all rounds"),
+            "Epochs": number(width=70),
+            "Split": text(width=85, help="What is kept apart between training and test"),
+        },
+    )
+
+
+def _facts(row: pd.Series) -> str:
+    size = "" if pd.isna(row["size"]) else f"{row['size']} px, "
+    return f"{size}{_number(row['rounds'], 'round')}, {_number(row['folds'], 'fold')}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def experiment_labels(experiments: pd.DataFrame) -> dict[str, str]:
+    """A name for people for each experiment.
+
+    Args:
+        experiments: As ``ResultsStore.experiments`` gives them.
+
+    Returns:
+        Name to id, in the order of the rows; names end in the first digits of the id, which tells them apart.
+    """
+    labels = {}
+    for row in experiments.itertuples():
+        size, epochs = json.loads(row.transform).get("size"), json.loads(row.protocol).get("epochs")
+        facts = [f"{size} px"] * (size is not None) + [f"{epochs} epochs"] * (epochs is not None)
+        labels[
+            " · ".join([row.dataset or "unnamed data set", *facts, _SPLITS.get(row.split, row.split), row.id[:6]])
+        ] = row.id
+    return labels
+
+
+def campaign_table(networks: pd.DataFrame) -> None:
+    """Draw the networks of a campaign, as ``campaigns.CampaignState.networks`` has them."""
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        networks,
+        key="campaign",
+        hide_index=True,
+        height=min(38 + 35 * len(networks), 388),
+        column_config={
+            "network": st.column_config.TextColumn("Network", pinned=True),
+            "done": number("Done"),
+            "failed": number("Failed"),
+            "left": number("Left", help="Of the rounds that have begun"),
+            "seconds": number("Seconds a fold", format="%.1f", help="Training and testing, mean of the finished folds"),
+            "images_per_second": number(
+                "Slices a second", format="%.1f", help="Training slices, mean of the finished folds"
+            ),
+        },
+    )
+
+
+def hardware_table(hardware: pd.DataFrame) -> None:
+    """Draw what the folds ran on, as ``campaigns.CampaignState.hardware`` has it."""
+    text = st.column_config.TextColumn
+    st.dataframe(
+        hardware,
+        key="hardware",
+        hide_index=True,
+        column_config={
+            "device": text("Device"),
+            "backend": text("Backend"),
+            "precision": text("Precision"),
+            "versions": text("Versions"),
+            "folds": st.column_config.NumberColumn("Folds"),
+        },
+    )

@@ -1,0 +1,93 @@
+"""Published and own networks side by side."""
+
+import streamlit as st
+
+from covid_core import charts
+from covid_core.models.zoo import FAMILIES, VARIANTS
+from covid_core.results.metrics import METRIC_LABELS, METRICS
+from covid_core.results.published import STUDY, XDNN_F1
+from covid_core.ui.choices import choose
+from covid_core.ui.errors import shown_errors
+from covid_core.ui.frame import frame
+from covid_core.ui.results import leaderboard_rows
+from covid_core.ui.tables import leaderboard_table, row_labels
+
+METHOD_NAMES = {"Corrected for shared slices": "corrected", "Student t": "t"}
+METHOD_MEANINGS = {
+    "corrected": "Widened because the folds of one cross-validation share training slices; treating them as "
+    "independent would promise too much.",
+    "t": "Student's t over the folds as if they were independent, as studies usually print it; too narrow.",
+}
+METRIC_OF = {label: name for name, label in METRIC_LABELS.items()}
+
+frame(
+    "Leaderboard",
+    f"The study's {STUDY.rounds} × {STUDY.folds}-fold results for 40 networks, and the networks measured with this "
+    "software. COVID is the positive class; sensitivity, the share of COVID slices that are found, matters most.",
+)
+
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    metric_label = choose(
+        st.selectbox, "Metric", list(METRIC_OF), "metric", index=METRICS.index("sensitivity"), width=150
+    )
+    source = choose(st.selectbox, "Source", ["All", "Published", "Measured"], "source", width=150)
+    variant = choose(st.selectbox, "Variant", ["All", *(name.capitalize() for name in VARIANTS)], "variant", width=150)
+    families = choose(st.pills, "Families", FAMILIES, "family", selection_mode="multi", default=list(FAMILIES))
+method_name = choose(
+    st.segmented_control,
+    "95 % interval of measured rows",
+    list(METHOD_NAMES),
+    "interval",
+    default=next(iter(METHOD_NAMES)),
+    required=True,
+)
+metric, method = METRIC_OF[metric_label], METHOD_NAMES[method_name]
+st.caption(METHOD_MEANINGS[method] + " Published intervals stay as printed.")
+
+with shown_errors():
+    rows = leaderboard_rows(method)
+
+measured = int((rows["source"] == "measured").sum())
+if source != "All":
+    rows = rows[rows["source"] == source.lower()]
+if variant != "All":
+    rows = rows[rows["variant"] == variant.lower()]
+# networks from elsewhere belong to no family of the study: they stand with the full list
+rows = rows[rows["family"].isin(families) | ((rows["family"] == "other") & (len(families) == len(FAMILIES)))]
+rows = rows.sort_values(metric, ascending=False, kind="stable", ignore_index=True)
+
+if not measured:
+    st.info(
+        "Nothing has been measured with this software yet. `python train_all.py --preset quick` trains two small "
+        "networks on generated slices within minutes; their rows then stand here.",
+        icon=":material/info:",
+    )
+if rows.empty:
+    st.info("No row fits these filters. Choose another source, variant or family.", icon=":material/filter_alt_off:")
+    st.stop()
+
+rows = rows.assign(label=row_labels(rows))
+st.subheader(f"{len(rows)} rows by {metric_label if metric == 'f1' else metric_label.lower()}", anchor=False)
+leaderboard_table(rows, metric)
+st.download_button(
+    "Download these rows as CSV",
+    rows.drop(columns="label").to_csv(index=False).encode(),
+    file_name="leaderboard.csv",
+    mime="text/csv",
+    key="download",
+    icon=":material/download:",
+    on_click="ignore",
+)
+
+st.subheader(f"{metric_label} with 95 % intervals", anchor=False)
+reference = (XDNN_F1, "xDNN, the data set's own baseline,") if metric == "f1" else None
+st.altair_chart(
+    charts.score_bars(rows, metric, metric_label, reference),
+    key="score_bars",
+    alt=f"Bars of {metric_label} with 95 % intervals, best first",
+)
+st.caption(
+    "The axis does not start at zero: the scores lie close together, and bars show the order, not proportions. "
+    "Pale bars are published, full bars measured. Intervals that reach above 1 in print end at 1 in the chart. "
+    f"Published: {STUDY.citation}"
+)

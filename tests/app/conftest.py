@@ -1,0 +1,157 @@
+"""A dashboard of its own for each test: a store and a folder of networks that nobody else uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from covid_core.results.records import Experiment, FoldResult, Predictions
+from covid_core.results.store import ResultsStore
+
+APP = Path(__file__).resolve().parents[2] / "app.py"
+
+EXPERIMENT = Experiment(
+    dataset="synthetic slices",
+    dataset_digest="ab" * 32,
+    transform={"size": 64, "interpolation": "area"},
+    protocol={"epochs": 3, "folds": 5, "seed": 0},
+)
+
+
+def fold_result(model: str, fold: int, status: str = "done", **changes: object) -> FoldResult:
+    """A fold of ``EXPERIMENT`` with 20 test slices, 1 false positive and ``fold`` - 1 false negatives."""
+    missed = fold - 1
+    labels = np.array([1] * 10 + [0] * 10, np.int8)
+    probabilities = np.array([0.2] * missed + [0.9] * (10 - missed) + [0.8] + [0.1] * 9, np.float32)
+    done = {
+        "counts": (10 - missed, 1, 9, missed),
+        "auc": 0.9,
+        "predictions": Predictions(tuple(f"slice-{fold}-{n}.png" for n in range(20)), labels, probabilities),
+        "history": {
+            "loss": [0.7, 0.5, 0.3],
+            "accuracy": [0.5, 0.7, 0.9],
+            "test_loss": [0.7, float("nan"), 0.4],
+            "test_accuracy": [0.5, float("nan"), 0.85],
+        },
+        "seconds": 12.5,
+        "images_per_second": 24.0,
+        "facts": {"backend": "tensorflow", "device": "CPU x86_64", "precision": "float32", "versions": "keras 3"},
+    }
+    failed = {"error": f"Traceback (most recent call last):\n  line {fold}\nMemoryError: no room for the batch"}
+    return FoldResult(
+        experiment=EXPERIMENT.id,
+        model=model,
+        round=1,
+        fold=fold,
+        status=status,
+        seed=fold,
+        finished="2026-01-01T00:00:00+00:00",
+        **((done if status == "done" else failed) | changes),
+    )
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Points the settings at empty folders under ``tmp_path``, and gives their root."""
+    monkeypatch.setenv("COVID_STORE", f"sqlite:///{tmp_path / 'store.sqlite'}")
+    monkeypatch.setenv("COVID_NETWORKS", str(tmp_path / "networks"))
+    monkeypatch.setenv("COVID_RESULTS", str(tmp_path / "results"))
+    return tmp_path
+
+
+@pytest.fixture
+def store(places: Path) -> ResultsStore:
+    """The store that the dashboard will open: as on the first start, with published rows only."""
+    return ResultsStore(f"sqlite:///{places / 'store.sqlite'}")
+
+
+@pytest.fixture
+def full_store(store: ResultsStore) -> ResultsStore:
+    """Two networks: EfficientNetB0 with 3 of 5 folds done, Modified-EfficientNetB0 with 1 done and 2 failed alike."""
+    store.add_experiment(EXPERIMENT)
+    store.add_folds([fold_result("EfficientNetB0", fold) for fold in (1, 2, 3)])
+    store.add_fold(fold_result("Modified-EfficientNetB0", 1))
+    store.add_folds([fold_result("Modified-EfficientNetB0", fold, "failed") for fold in (2, 3)])
+    return store
+
+
+@pytest.fixture
+def open_page(places: Path) -> Callable[..., AppTest]:
+    """Opens a page by name with query parameters, accepts the disclaimer, and checks that nothing was raised."""
+
+    def open_(name: str, accept: bool = True, **parameters: object) -> AppTest:
+        app = AppTest.from_file(APP, default_timeout=60)
+        app.run()
+        app.switch_page(f"pages/{name}.py")
+        app.query_params.update(parameters)
+        app.run()
+        if accept:
+            app.button(key="accept").click().run()
+        assert not app.exception, [one.value for one in app.exception]
+        return app
+
+    return open_
+
+
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """EfficientNetB0 with two folds and Modified-EfficientNetB0 with one, 64 px, with weights as they are born."""
+    import keras
+
+    from covid_core.models.build import build_model
+    from covid_core.models.library import save_network
+
+    folder = tmp_path_factory.mktemp("networks")
+    slices = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 1)).astype(np.uint8)
+    for name, folds in {"EfficientNetB0": (1, 2), "Modified-EfficientNetB0": (1,)}.items():
+        keras.utils.set_random_seed(7)
+        network = build_model(name, (64, 64, 1))
+        for fold in folds:
+            save_network(network, folder, f"{EXPERIMENT.id}-r1-f{fold}", slices, card_facts(fold))
+    return folder
+
+
+def card_facts(fold: int) -> dict[str, object]:
+    """What stands on the card of a network trained on ``fold``."""
+    return {
+        "input_size": 64,
+        "interpolation": "area",
+        "classes": ("non-COVID", "COVID"),
+        "dataset": EXPERIMENT.dataset,
+        "dataset_digest": EXPERIMENT.dataset_digest,
+        "experiment": EXPERIMENT.id,
+        "protocol": EXPERIMENT.protocol,
+        "round": 1,
+        "fold": fold,
+        "counts": (9, 1, 9, 1),
+        "scores": {"accuracy": 0.9, "sensitivity": 0.9, "specificity": 0.9, "precision": 0.9, "f1": 0.9},
+        "auc": 0.95,
+        "date": "2026-01-01T00:00:00+00:00",
+        "command": "python train_all.py --networks EfficientNetB0 --dataset data",
+        "facts": {"backend": "tensorflow", "device": "CPU", "precision": "float32", "versions": "keras 3"},
+    }
+
+
+@pytest.fixture
+def trained(places: Path, trained_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Makes ``trained_folder`` the library of this test's dashboard."""
+    monkeypatch.setenv("COVID_NETWORKS", str(trained_folder))
+    return trained_folder
+
+
+@pytest.fixture(scope="session")
+def picture() -> bytes:
+    """A PNG that can be read as a slice, 100 × 80 pixels."""
+    import io
+
+    from PIL import Image
+
+    from covid_core.data.phantom import sample_slices
+
+    file = io.BytesIO()
+    Image.fromarray(sample_slices(100)[0].pixels[:80]).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,168 @@
+"""The Grad-CAM page: nothing trained, trained networks, uploads good and bad, damaged weights."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from covid_core.models import zoo
+
+PARTS = ("Slice", "Heat map", "Overlay")
+
+
+def probabilities(app) -> dict[str, float]:
+    return {metric.label: float(metric.value) for metric in app.metric}
+
+
+def captions(app) -> list[str]:
+    return [caption for image in app.get("imgs") for caption in image.captions]
+
+
+def test_nothing_trained_names_the_command_and_draws_nothing(open_page):
+    app = open_page("gradcam", network="VGG16")
+    assert sorted(app.selectbox(key="network").options) == sorted(zoo.MODELS)
+    assert "VGG16 has no trained weights" in app.info[0].value
+    assert app.code[0].value == "python train_all.py --networks VGG16 --dataset FOLDER"
+    assert not app.metric
+    assert not app.get("imgs")
+
+
+def test_random_weights_only_on_demand_and_under_their_name(open_page):
+    app = open_page("gradcam", network="VGG16")
+    app.toggle(key="random").set_value(True).run(timeout=120)
+    assert not app.exception
+    assert any("Random weights" in warning.value for warning in app.warning)
+    assert sum(probabilities(app).values()) == pytest.approx(1, abs=2e-4)
+    assert app.selectbox(key="layer").value == "block5_pool"
+
+
+def test_a_trained_network_is_the_first_choice(open_page, trained):
+    app = open_page("gradcam")
+    assert app.selectbox(key="network").value == "EfficientNetB0"
+    assert list(probabilities(app)) == ["Probability of non-COVID", "Probability of COVID"]
+    assert sum(probabilities(app).values()) == pytest.approx(1, abs=2e-4)
+    assert all(any(caption.startswith(part) for caption in captions(app)) for part in PARTS)
+    assert app.selectbox(key="layer").value == "top_activation"
+    assert "Generated" in app.selectbox(key="slice").value
+
+
+def test_no_verdict_is_spoken(open_page, trained):
+    app = open_page("gradcam")
+    text = " ".join(element.value for kind in (app.markdown, app.caption, app.subheader, app.info) for element in kind)
+    assert "diagnos" not in text.lower()
+    assert "positive" not in text.lower().replace("true positives", "").replace("false positives", "")
+    assert all(not metric.delta for metric in app.metric)
+
+
+def test_folds_of_one_network_can_be_picked(open_page, trained):
+    app = open_page("gradcam")
+    assert [label.split(" ·")[0] for label in app.selectbox(key="fold").options] == [
+        "round 1, fold 1",
+        "round 1, fold 2",
+    ]
+    app.selectbox(key="network").select("Modified-EfficientNetB0").run()
+    assert not app.exception
+    assert "fold" not in [box.key for box in app.selectbox]
+
+
+def test_class_and_layer_change_the_map_and_not_the_probabilities(open_page, trained):
+    app = open_page("gradcam")
+    before, maps = probabilities(app), [image.value for image in app.get("imgs")]
+    app.selectbox(key="layer").select("block2a_expand_activation").run()
+    assert not app.exception
+    assert probabilities(app) == before
+    assert any("32 × 32" in caption for caption in captions(app))
+    assert [image.value for image in app.get("imgs")] != maps
+    app.button_group(key="class").set_value("non-COVID").run()
+    assert probabilities(app) == before
+    assert any(heading.value.startswith("Map for non-COVID") for heading in app.subheader)
+
+
+def test_a_view_is_in_its_address_and_nonsense_falls_back(open_page, trained):
+    app = open_page(
+        "gradcam", network="Modified-EfficientNetB0", layer="top_conv", opacity="0.7", slice="Generated COVID 2"
+    )
+    assert app.selectbox(key="layer").value == "top_conv"
+    assert app.slider(key="opacity").value == 0.7
+    assert app.selectbox(key="slice").value == "Generated COVID 2"
+    app = open_page("gradcam", network="LeNet", layer="no_such_layer", opacity="high", slice="x", **{"class": "y"})
+    assert app.selectbox(key="network").value == "EfficientNetB0"
+    assert app.selectbox(key="layer").value == "top_activation"
+    assert app.slider(key="opacity").value == 0.4
+
+
+def test_the_statistic_compares_the_pair(open_page, trained):
+    app = open_page("gradcam")
+    table = app.table[0].value
+    assert table.columns.tolist() == ["EfficientNetB0", "Modified-EfficientNetB0"]
+    base, modified = (float(value) for value in table.loc["Mean intensity in the mask, 0–255"])
+    assert 43 <= base <= 171
+    assert 43 <= modified <= 171
+    assert any("prints no intensity for this backbone" in caption.value for caption in app.caption)
+    assert any("trained on the same fold" in caption.value for caption in app.caption)
+
+
+def test_the_statistic_says_which_half_is_missing(open_page, trained, monkeypatch, tmp_path):
+    shutil.copytree(trained / "EfficientNetB0", tmp_path / "half" / "EfficientNetB0")
+    monkeypatch.setenv("COVID_NETWORKS", str(tmp_path / "half"))
+    app = open_page("gradcam")
+    assert any("Modified-EfficientNetB0 has no trained weights" in info.value for info in app.info)
+    assert app.metric
+
+
+def test_an_upload_is_used_kept_for_the_session_and_stays_out_of_the_address(open_page, trained, picture):
+    app = open_page("gradcam")
+    before = probabilities(app)
+    app.file_uploader(key="upload").set_value(("somebody.png", picture, "image/png")).run()
+    assert not app.exception
+    assert app.selectbox(key="slice").value == "Uploaded slice"
+    assert probabilities(app) != before
+    assert any("cannot be known" in caption.value for caption in app.caption)
+    assert "somebody" not in str(app.query_params)
+    app.switch_page("pages/activations.py").run()
+    assert app.selectbox(key="slice").value == "Uploaded slice"
+    assert any(caption.value == "somebody.png" for caption in app.caption)
+
+
+@pytest.mark.parametrize("content", [b"hello, I am a text", b"", b"\x89PNG\r\n\x1a\n" + bytes(40)])
+def test_a_bad_upload_gives_a_message_and_loses_nothing(open_page, trained, picture, content):
+    app = open_page("gradcam", network="Modified-EfficientNetB0", layer="top_conv")
+    app.file_uploader(key="upload").set_value(("good.png", picture, "image/png")).run()
+    before = probabilities(app)
+    app.file_uploader(key="upload").set_value(("bad*_name_.png", content, "image/png")).run()
+    assert not app.exception
+    assert len(app.error) == 1
+    assert "Traceback" not in app.error[0].value
+    assert probabilities(app) == before
+    assert app.selectbox(key="slice").value == "Uploaded slice"
+    assert app.selectbox(key="network").value == "Modified-EfficientNetB0"
+    assert app.selectbox(key="layer").value == "top_conv"
+    app.file_uploader(key="upload").set_value(("good.png", picture, "image/png")).run()
+    assert not app.error
+
+
+def test_uploads_do_not_reach_another_session(open_page, trained, picture):
+    first = open_page("gradcam")
+    first.file_uploader(key="upload").set_value(("mine.png", picture, "image/png")).run()
+    assert "Uploaded slice" not in open_page("gradcam").selectbox(key="slice").options
+
+
+def test_damaged_weights_are_one_plain_message(open_page, trained, monkeypatch, tmp_path):
+    shutil.copytree(trained / "Modified-EfficientNetB0", tmp_path / "damaged" / "Modified-EfficientNetB0")
+    weights = next((tmp_path / "damaged").rglob("*.npz"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    monkeypatch.setenv("COVID_NETWORKS", str(tmp_path / "damaged"))
+    app = open_page("gradcam")
+    assert len(app.error) == 1
+    assert "SHA" in app.error[0].value
+    assert not app.metric
+
+
+def test_a_card_that_is_no_card_is_one_plain_message(open_page, places):
+    card = places / "networks" / "VGG16" / "x.json"
+    card.parent.mkdir(parents=True)
+    card.write_text("{}")
+    app = open_page("gradcam")
+    assert len(app.error) == 1
+    assert not app.metric

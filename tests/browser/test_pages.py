@@ -1,0 +1,94 @@
+"""Every page in Chromium: cold deep links, screenshots, and what a page costs on a fresh server."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from screenshots import check_screenshot
+
+pytestmark = pytest.mark.browser
+
+PAGES = {
+    "leaderboard": "Leaderboard",
+    "gradcam": "Grad-CAM",
+    "activations": "Activations",
+    "training": "Training",
+}
+# what a page shows once it is drawn
+LANDMARKS = {
+    "leaderboard": "[data-testid=stVegaLiteChart]",
+    "gradcam": "[data-testid=stImage] img",
+    "activations": "[data-testid=stImage] img",
+    "training": "[data-testid=stAlert]",
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_cold_deep_link_shows_gate_frame_and_page(fresh_server, visit, name):
+    page = visit.page
+    page.goto(f"{fresh_server.url}/{name}")
+    expect(page.get_by_role("heading", name="Before you start")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text(PAGES[name])
+    assert page.locator(LANDMARKS[name]).count() == 0, "something was drawn before the disclaimer was accepted"
+    links = page.get_by_test_id("stSidebarNavLink")
+    expect(links).to_have_text(list(PAGES.values()))
+    visit.accept()
+    expect(page.locator(LANDMARKS[name]).first).to_be_visible(timeout=120_000)
+    visit.settle()
+    expect(links).to_have_text(list(PAGES.values()))
+    expect(page.get_by_test_id("stSidebar")).to_contain_text("not a medical device")
+    visit.check()
+
+
+def test_the_leaderboard_is_drawn_within_three_seconds_and_without_tensorflow(fresh_server, visit):
+    """The time runs from opening the page on a server that nobody has visited; reading the disclaimer is left out."""
+    page = visit.page
+    started = time.monotonic()
+    page.goto(fresh_server.url)
+    visit.accept()
+    expect(page.locator(LANDMARKS["leaderboard"]).first).to_be_visible()
+    seconds = time.monotonic() - started
+    visit.settle()
+    assert seconds < 3, f"{seconds:.1f} s"
+    assert not fresh_server.loaded("tensorflow")
+    visit.check()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_screenshot(server, visit, name, pytestconfig):
+    visit.page.goto(f"{server.url}/{name}")
+    visit.accept()
+    expect(visit.page.locator(LANDMARKS[name]).first).to_be_visible(timeout=120_000)
+    png = visit.picture()
+    visit.check()
+    check_screenshot(png, name, pytestconfig.getoption("--renew-screenshots"))
+
+
+def test_screenshot_of_the_gate(server, visit, pytestconfig):
+    visit.page.goto(server.url)
+    expect(visit.page.get_by_role("heading", name="Before you start")).to_be_visible(timeout=30_000)
+    png = visit.picture()
+    visit.check()
+    check_screenshot(png, "gate", pytestconfig.getoption("--renew-screenshots"))
+
+
+def test_a_view_is_shared_by_its_address(server, visit):
+    visit.page.goto(f"{server.url}/?metric=F1&source=Published&variant=Modified")
+    visit.accept()
+    expect(visit.page.get_by_role("heading", name="20 rows by F1")).to_be_visible(timeout=30_000)
+    visit.settle()
+    visit.check()
+
+
+def test_walking_through_all_pages_and_back(server, visit):
+    visit.page.goto(server.url)
+    visit.accept()
+    for title in [*list(PAGES.values())[1:], *PAGES.values()]:
+        visit.page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
+        expect(visit.page.get_by_role("heading", level=1)).to_have_text(title, timeout=60_000)
+        visit.settle()
+        visit.check()
+    assert "Traceback" not in Path(server.log).read_text()

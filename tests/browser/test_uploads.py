@@ -1,0 +1,97 @@
+"""Uploads in Chromium: real slices are explained, and what is no slice gets a plain message."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+
+def png_of(pixels) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def photograph() -> bytes:
+    """Bright colours in smooth shapes, as in a picture of a landscape."""
+    y, x = np.mgrid[:240, :320] / 240.0
+    colours = np.stack([0.5 + 0.5 * np.sin(3 * x), 0.3 + 0.6 * y, 0.5 + 0.5 * np.cos(4 * y + x)], axis=-1)
+    noise = np.random.default_rng(0).normal(0, 8, colours.shape)
+    return png_of(np.clip(255 * colours + noise, 0, 255).astype(np.uint8))
+
+
+def huge_png() -> bytes:
+    """A valid PNG header of 20 000 x 20 000 pixels over a little data."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(20_001) * 64)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def noise_slice() -> bytes:
+    return png_of(np.random.default_rng(1).integers(0, 255, (300, 400), dtype=np.uint8))
+
+
+BAD = {
+    "text renamed .png": b"This is not a picture.\n",
+    "truncated PNG": noise_slice()[:20_000],
+    "20 000 x 20 000 PNG": huge_png(),
+    "1 x 1 PNG": png_of(np.zeros((1, 1), np.uint8)),
+    "colour photograph": photograph(),
+}
+
+
+def upload(visit, name: str, data: bytes) -> None:
+    visit.page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
+        {"name": name, "mimeType": "image/png", "buffer": data}
+    )
+
+
+def open_gradcam(server, visit) -> None:
+    visit.page.goto(f"{server.url}/gradcam?opacity=0.6")
+    visit.accept()
+    expect(visit.page.get_by_test_id("stImage").first).to_be_visible(timeout=120_000)
+    visit.settle()
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_is_no_slice_gets_a_message_and_costs_nothing(server, visit, kind):
+    open_gradcam(server, visit)
+    pictures = visit.page.get_by_test_id("stImage").count()
+    upload(visit, "slice.png", BAD[kind])
+    message = visit.page.get_by_test_id("stAlertContentError").first
+    expect(message).to_contain_text("Expected", timeout=30_000)
+    assert "Traceback" not in message.inner_text()
+    visit.settle()
+    visit.check()
+    assert visit.page.get_by_test_id("stImage").count() == pictures
+    assert "opacity=0.6" in visit.page.url
+
+
+def test_a_real_slice_gives_probability_overlay_and_statistic(server, visit, shared_data):
+    file = shared_data / "sars-cov-2-ct-originals" / "COVID" / "Covid (50).png"
+    if not file.is_file():
+        pytest.skip(f"no real slice at {file}")
+    open_gradcam(server, visit)
+    before = visit.page.get_by_test_id("stMetricValue").all_inner_texts()
+    upload(visit, file.name, file.read_bytes())
+    expect(visit.page.get_by_text(file.name).first).to_be_visible(timeout=30_000)
+    visit.settle()
+    visit.check()
+    probabilities = [float(text) for text in visit.page.get_by_test_id("stMetricValue").all_inner_texts()]
+    assert len(probabilities) == 2
+    assert sum(probabilities) == pytest.approx(1, abs=2e-4)
+    assert [f"{value:.4f}" for value in probabilities] != before
+    expect(visit.page.get_by_text("Overlay", exact=True)).to_be_visible()
+    expect(visit.page.get_by_text("Mean intensity in the mask, 0–255")).to_be_visible()

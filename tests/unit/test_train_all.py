@@ -1,0 +1,153 @@
+"""The command line: in this process with a tiny network, and as a process of its own that is killed or interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny import tiny_network
+
+import train_all
+from covid_core.models import library
+from covid_core.results.store import ResultsStore
+from covid_core.training import fold as fold_module
+
+REPOSITORY = Path(train_all.__file__).parent
+SMALL = "--preset quick --networks VGG16 --size 32 --epochs 1 --learning-rate 1e-4".split()
+SAME = ["model", "round", "fold", "status", "tp", "fp", "tn", "fn", "auc", "seed"]
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """An installation of its own: nothing of the repository's store, results or networks."""
+    for name in ("networks", "results", "cache"):
+        monkeypatch.setenv(f"COVID_{name.upper()}", str(tmp_path / name))
+    monkeypatch.setenv("COVID_STORE", f"sqlite:///{tmp_path / 'store.sqlite'}")
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(fold_module, "build_model", tiny_network)
+
+
+def folds(url=None):
+    frame = ResultsStore(url or os.environ["COVID_STORE"]).folds(status=None)
+    return frame[SAME].sort_values(["model", "round", "fold"], ignore_index=True)
+
+
+def test_quick_preset_fills_the_store_and_keeps_the_networks(places, tiny, capsys):
+    assert train_all.main(["--preset", "quick", "--export", str(places / "export")]) == 0
+    done = folds()
+    assert done[["model", "fold"]].values.tolist() == [
+        [model, fold] for model in ("EfficientNetB0", "Modified-EfficientNetB0") for fold in (1, 2, 3)
+    ]
+    cards = library.list_networks([places / "networks"])
+    assert set(cards) == {"EfficientNetB0", "Modified-EfficientNetB0"}
+    assert cards["EfficientNetB0"][0].command == "python train_all.py --preset quick"
+    assert (places / "export" / "folds.csv").is_file()
+    assert "Mean over folds" in capsys.readouterr().out
+    assert train_all.main(["--preset", "quick"]) == 0
+    assert "6 in all, 6 done, 0 left" in capsys.readouterr().out
+
+
+def test_dry_run_lists_the_folds_and_trains_nothing(places, tiny, capsys):
+    assert train_all.main(["--preset", "quick", "--networks", "VGG", "--rounds", "2", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("Modified-VGG19") == 6 + 1  # its folds, and the estimate that does not know it
+    assert "24 in all, 0 done, 24 left" in out
+    assert folds().empty
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ([], "--dataset FOLDER"),
+        (["--dataset", "absent"], "not there"),
+        (["--preset", "quick", "--networks", "VGG61"], "VGG16"),
+        (["--preset", "quick", "--epochs", "0"], "epochs"),
+        (["--preset", "quick", "--only-fold", "9"], "from 1 to 3"),
+        (["--preset", "quick", "--folds", "100"], "Use fewer folds"),
+    ],
+)
+def test_what_cannot_run_is_refused_with_a_reason(places, capsys, flags, reason):
+    assert train_all.main(flags) == train_all.EXIT_USAGE
+    out = capsys.readouterr().out
+    assert "Refused" in out
+    assert reason in out
+
+
+def test_failed_folds_are_grouped_and_the_exit_code_says_so(places, tiny, monkeypatch, capsys):
+    def broken(self, *arguments, **options):
+        raise MemoryError("no memory left")
+
+    monkeypatch.setattr(fold_module.FoldTrainer, "train", broken)
+    assert train_all.main([*SMALL]) == train_all.EXIT_FAILED_FOLDS
+    out = capsys.readouterr().out
+    assert "3 folds failed" in out
+    assert "MemoryError: no memory left" in out
+    assert "VGG16 r1 f1, VGG16 r1 f2, VGG16 r1 f3" in out
+
+
+def test_the_command_on_a_card_names_no_place_of_this_machine(places, tiny, tmp_path):
+    from covid_core.data.phantom import write_dataset
+
+    root = write_dataset(tmp_path / "slices", patients=6, slices_per_patient=2, size=64)
+    flags = ["--dataset", str(root), "--networks", "VGG16", "--size", "32", "--folds", "2", "--rounds", "1"]
+    assert train_all.main([*flags, "--epochs", "1", "--batch-size", "4"]) == 0
+    (card,) = library.list_networks([places / "networks"])["VGG16"]
+    assert str(tmp_path) not in card.path.read_text()
+    assert "--dataset path/to/slices" in card.command
+
+
+def start():
+    command = [sys.executable, str(REPOSITORY / "train_all.py"), *SMALL]
+    return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for_done_folds(process, number, seconds=240):
+    store = ResultsStore(os.environ["COVID_STORE"])
+    end = time.monotonic() + seconds
+    while len(store.folds()) < number:
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < end, f"no {number} folds after {seconds} s"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_killed_and_continued_it_ends_with_the_table_of_an_undisturbed_run(places, monkeypatch):
+    """Float32 sums may be ordered differently in another process: AUC may differ by 1e-6, counts may not."""
+    process = start()
+    wait_for_done_folds(process, 1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(folds()) < 3
+    again = start()
+    assert again.wait(300) == 0, again.stdout.read()
+    disturbed = folds()
+
+    monkeypatch.setenv("COVID_STORE", f"sqlite:///{places / 'undisturbed.sqlite'}")
+    whole = start()
+    assert whole.wait(300) == 0, whole.stdout.read()
+    undisturbed = folds()
+    assert len(undisturbed) == 3
+    assert disturbed.drop(columns="auc").equals(undisturbed.drop(columns="auc"))
+    assert disturbed["auc"].to_numpy() == pytest.approx(undisturbed["auc"].to_numpy(), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_cleanly_and_keeps_what_is_finished(places):
+    process = start()
+    wait_for_done_folds(process, 1)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == train_all.EXIT_INTERRUPTED, out
+    assert "Interrupted" in out
+    assert "Traceback" not in out
+    assert 1 <= len(folds()) < 3
