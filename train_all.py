@@ -229,6 +229,11 @@ class _Bars:
     def epoch(self, task: Task, number: int, values: dict[str, float]) -> None:
         self._describe(task, f"loss {values['loss']:.3f}, accuracy {values['accuracy']:.3f}")
         self._progress.update(self._bar, completed=self._finished * self._epochs + number)
+        if not self._progress.console.is_terminal:  # a log file shows no bar: a line an epoch instead
+            shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items() if value == value)
+            self._progress.console.print(
+                f"        {task.model}  epoch {number}/{self._epochs}  {shown}", highlight=False
+            )
 
     def finished(self, task: Task, result: FoldResult) -> None:
         self._finished += 1

@@ -84,7 +84,8 @@ def load_dataset(root: str | Path, positive: str = "COVID", patients: str | Path
     last = [name for name in names if name.lower() == positive.lower()]
     if not last:
         raise DatasetError(
-            f"Expected a class named {positive!r}. Received: {', '.join(names)}. Name the positive class, --positive NAME."
+            f"Expected a class named {positive!r}. Received: {', '.join(names)}. "
+            f"Name the positive class, --positive NAME."
         )
     classes = (*(name for name in names if name != last[0]), last[0])
     position = {name: number for number, name in enumerate(classes)}
@@ -140,7 +141,8 @@ def _groups(rows: list[tuple[str, str, str]], table: Path | None) -> tuple[str, 
     missing = [path for path, _, _ in rows if not known.get(path)]
     if missing:
         raise DatasetError(
-            f"Expected a patient for every slice. Received: none for {len(missing)} of {len(rows)}, first {missing[0]!r}."
+            f"Expected a patient for every slice. Received: none for {len(missing)} of {len(rows)}, "
+            f"first {missing[0]!r}."
         )
     return tuple(known[path] for path, _, _ in rows)
 

@@ -125,8 +125,8 @@ def load_network(card: Card) -> keras.Model:
     digest = hashlib.sha256(data).hexdigest()
     if digest != card.sha256:
         raise LibraryError(
-            f"Expected weights with the SHA-256 {card.sha256[:12]}… for {card.key}. Received: {digest[:12]}…: the file is "
-            f"damaged or was exchanged. Restore it, or train it again: {card.command}"
+            f"Expected weights with the SHA-256 {card.sha256[:12]}… for {card.key}. Received: {digest[:12]}…: the file "
+            f"is damaged or was exchanged. Restore it, or train it again: {card.command}"
         )
     network = build_model(card.model, (card.input_size, card.input_size, 1), len(card.classes))
     try:

@@ -172,7 +172,8 @@ def _run_network(campaign: Campaign, model: str, tasks: list[Task], pixels: np.n
                 _keep(campaign, trainer.network, task, result, pixels)
         except StoreError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever fails in one fold must not cost the others
+        except Exception as error:
+            # whatever fails in one fold must not cost the others
             logger.debug("fold failed", exc_info=True)
             failures += 1
             result = _failure(campaign, task, error)

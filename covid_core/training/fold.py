@@ -90,7 +90,8 @@ class FoldTrainer:
         trainer.fit(batches, epochs=protocol.epochs, verbose=0, callbacks=[keras.callbacks.TerminateOnNaN(), curve])
         if not np.isfinite(curve.history["loss"][-1]):
             raise ProtocolError(
-                f"Expected a finite loss. Received: {curve.history['loss'][-1]} after epoch {len(curve.history['loss'])}. "
+                f"Expected a finite loss. Received: {curve.history['loss'][-1]} after epoch "
+                f"{len(curve.history['loss'])}. "
                 f"Use a lower learning rate than {protocol.learning_rate_of(self.model):g} for {self.model}."
             )
         probabilities = self._probabilities(test_pixels)

@@ -51,7 +51,7 @@ class Protocol:
     warmup_epochs: float = 1.0
     family_learning_rates: dict[str, float] = field(default_factory=lambda: {"VGG": 1e-4})
     dropout: float = 0.3
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augmentation = field(default_factory=Augmentation)
     split: str = "slice"
     seed: int = 0
 

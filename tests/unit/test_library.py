@@ -50,7 +50,7 @@ def test_saved_and_loaded_the_probabilities_stay(saved, tmp_path):
 
 
 def test_saving_leaves_the_network_as_it_was(saved):
-    network, card = saved
+    network, _ = saved
     exact = network.get_weights()
     assert any((weight != weight.astype(np.float16)).any() for weight in exact)
 
@@ -113,7 +113,7 @@ def test_pickled_weights_are_refused_and_not_run(saved, tmp_path, monkeypatch):
 def test_cards_that_are_none_are_refused(saved, tmp_path, change):
     _, card = saved
     card.path.write_text(json.dumps(json.loads(card.path.read_text()) | change))
-    with pytest.raises(LibraryError, match="card|format|file name"):
+    with pytest.raises(LibraryError, match=r"card|format|file name"):
         library.list_networks([tmp_path])
     card.path.write_text("{")
     with pytest.raises(LibraryError, match="card"):

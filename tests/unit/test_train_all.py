@@ -18,7 +18,7 @@ from covid_core.results.store import ResultsStore
 from covid_core.training import fold as fold_module
 
 REPOSITORY = Path(train_all.__file__).parent
-SMALL = "--preset quick --networks VGG16 --size 32 --epochs 1 --learning-rate 1e-4".split()
+SMALL = ["--preset", "quick", "--networks", "VGG16", "--size", "32", "--epochs", "1"]
 SAME = ["model", "round", "fold", "status", "tp", "fp", "tn", "fn", "auc", "seed"]
 
 
