@@ -47,19 +47,20 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(folder: Path, environment: dict[str, str]) -> Iterator[Server]:
-    """Serves the dashboard with a store of its own until the block ends."""
+def running_server(folder: Path) -> Iterator[Server]:
+    """Serves the dashboard as a fresh clone would, with a store of its own, until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = folder / "server.log"
-    places = {"COVID_STORE": f"sqlite:///{folder / 'store.sqlite'}", "COVID_RESULTS": str(folder / "no results")}
+    # the repository's own networks and results, not those that someone trained into this checkout
+    places = {"COVID_STORE": f"sqlite:///{folder / 'store.sqlite'}", "COVID_NETWORKS": str(REPOSITORY / "trained")}
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(
             [*command, "--server.address", "127.0.0.1"],
             cwd=REPOSITORY,
-            env=os.environ | places | environment,
+            env=os.environ | places,
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -85,16 +86,15 @@ def _wait_until_healthy(process: subprocess.Popen, url: str, log: Path, seconds:
 
 @pytest.fixture
 def fresh_server(tmp_path: Path) -> Iterator[Server]:
-    """A server that nobody has visited: published rows, shipped networks."""
-    with running_server(tmp_path, {"COVID_NETWORKS": str(REPOSITORY / "trained")}) as server:
+    """A server that nobody has visited."""
+    with running_server(tmp_path) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The same, shared by the tests of a file."""
-    folder = tmp_path_factory.mktemp("server")
-    with running_server(folder, {"COVID_NETWORKS": str(REPOSITORY / "trained")}) as shared:
+    with running_server(tmp_path_factory.mktemp("server")) as shared:
         yield shared
 
 

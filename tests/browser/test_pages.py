@@ -22,7 +22,7 @@ LANDMARKS = {
     "leaderboard": "[data-testid=stVegaLiteChart]",
     "gradcam": "[data-testid=stImage] img",
     "activations": "[data-testid=stImage] img",
-    "training": "[data-testid=stAlert]",
+    "training": "[data-testid=stVegaLiteChart]",
 }
 
 
