@@ -195,10 +195,11 @@ def _print_plan(console: Console, campaign: Campaign, left: list[Task], listed: 
 
 def _sentence(guess: Estimate) -> str:
     work = f"{guess.images:,} training slices to pass through the networks"
+    names = ", ".join(guess.unknown[:3]) + (f" and {len(guess.unknown) - 3} more" if len(guess.unknown) > 3 else "")
     if guess.unknown and guess.seconds:
-        return f"{work}; {_duration(guess.seconds)} plus {', '.join(guess.unknown)}, not timed here yet"
+        return f"{work}; {_duration(guess.seconds)} plus {names}, which no stored fold has timed yet"
     if guess.unknown:
-        return f"{work}; time unknown until a first fold of {', '.join(guess.unknown)} is measured here"
+        return f"{work}; the time shows when a first fold of {names} is stored"
     return f"{work}; {_duration(guess.seconds)} at the speed of earlier folds"
 
 

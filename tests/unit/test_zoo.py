@@ -32,7 +32,16 @@ def test_unknown_name_lists_names_that_look_alike():
 
 def test_light_modules_import_no_deep_learning_library():
     """Leaderboard pages must not wait for TensorFlow; each light module is imported in one fresh interpreter."""
-    heavy = ("models.build", "data.augment", "training.fold", "explain.gradcam", "explain.activations", "explain.graph")
+    heavy = (
+        "models.build",
+        "data.augment",
+        "training.fold",
+        "explain.gradcam",
+        "explain.activations",
+        "explain.graph",
+        "ui.inference",
+        "ui.pair",
+    )
     code = f"""
 import importlib, pkgutil, sys, covid_core
 heavy = {tuple("covid_core." + name for name in heavy)!r}
