@@ -36,8 +36,7 @@ EXIT_INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0 all done, 1 folds failed, 2 refused, 130 interrupted."""
     settings = Settings.from_environment()
-    parser = _parser(settings)
-    options = parser.parse_args(arguments)
+    options = parser(settings).parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     console = Console()
     try:
@@ -50,11 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
-def _parser(settings: Settings) -> argparse.ArgumentParser:
+def parser(settings: Settings) -> argparse.ArgumentParser:
+    """The flags; their help reads the defaults from the protocol."""
     paper = PRESETS["paper"].protocol
     presets = "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
-    parser = argparse.ArgumentParser(description="Train networks under repeated cross-validation into a results store.")
-    add = parser.add_argument
+    flags = argparse.ArgumentParser(description="Train networks under repeated cross-validation into a results store.")
+    add = flags.add_argument
     add("--preset", choices=tuple(PRESETS), default="paper", help=f"start from ({presets}); default: paper")
     add("--networks", nargs="+", metavar="PATTERN", help="names, families (VGG), variants (modified) or globs")
     add("--dataset", type=Path, help="folder of class folders, or CSV with path, label and optionally patient")
@@ -77,7 +77,7 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     add("--output", type=Path, default=settings.network_folders[-1], help="folder for trained networks")
     add("--export", type=Path, help="write the experiment's results as CSV into this folder at the end")
     add("--dry-run", action="store_true", help="list the folds and an estimate, train nothing")
-    return parser
+    return flags
 
 
 def _run(options: argparse.Namespace, settings: Settings, console: Console) -> int:

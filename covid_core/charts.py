@@ -186,7 +186,8 @@ def colour_bar(colours: np.ndarray, title: str, low: str, high: str) -> alt.Laye
             color=alt.Color("colour:N", scale=None),
         )
     )
-    return alt.layer(bar).properties(height=14)
+    # Streamlit fits axis, labels and title into this height too
+    return alt.layer(bar).properties(height=72)
 
 
 def vector_bars(values: Sequence[float], names: Sequence[str], title: str) -> alt.Chart:

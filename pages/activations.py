@@ -21,7 +21,7 @@ with network_column, shown_errors():
     network = pick_network(trained_networks())
     if network is None:
         st.stop()
-    with st.spinner("Loading the network …"):
+    with st.spinner("Loading the network; the first one of a fresh server takes some seconds …"):
         from covid_core.explain.activations import channel_grid
         from covid_core.ui import inference  # starts TensorFlow
 
@@ -52,7 +52,6 @@ with shown_errors(), st.spinner("Computing the maps …"):
 
 picture_column, maps_column = st.columns([1, 2], gap="large")
 picture_column.image(inference.seen_by(network, chosen), caption="The slice as the network sees it", width="stretch")
-picture_column.caption(chosen.title)
 with maps_column:
     if maps.ndim == 1:
         is_output = layer.number == len(layers)

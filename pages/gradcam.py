@@ -24,7 +24,7 @@ with network_column, shown_errors():
     class_name = choose(
         st.segmented_control, "Class", list(network.classes), "class", default=network.classes[-1], required=True
     )
-    with st.spinner("Loading the network …"):
+    with st.spinner("Loading the network; the first one of a fresh server takes some seconds …"):
         from covid_core.ui import inference, pair  # starts TensorFlow
 
         layers = inference.cam_layers(inference.layers_of(network))
@@ -66,7 +66,6 @@ heat_column.image(
     colour(heat), caption=f"Heat map, {' × '.join(map(str, result.maps.shape[1:]))} before resizing", width="stretch"
 )
 overlay_column.image(overlay(chosen.pixels, heat, opacity), caption="Overlay", width="stretch")
-original_column.caption(chosen.title)
 if heat.any():
     for column, key in ((heat_column, "heat_bar"), (overlay_column, "overlay_bar")):
         column.altair_chart(

@@ -103,8 +103,6 @@ def above_one_deviation(values: np.ndarray) -> np.ndarray:
         bool ``(H, W)``.
     """
     values = np.asarray(values, np.float64)
-    if values.max() == values.min():  # the mean of equal numbers may round to just below them
-        return np.zeros(values.shape, bool)
     return values > values.mean() + values.std()
 
 

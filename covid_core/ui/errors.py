@@ -12,7 +12,7 @@ from covid_core.errors import CovidCoreError
 
 def error_box(error: CovidCoreError) -> None:
     """One box with the error's own text. It is shown as it is: names of files may hold marks of Markdown."""
-    st.error(_plain(str(error)), icon=":material/error:")
+    st.error(plain(str(error)), icon=":material/error:")
 
 
 @contextmanager
@@ -25,7 +25,8 @@ def shown_errors() -> Iterator[None]:
         st.stop()
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """``text`` with every mark of Markdown escaped, for texts that hold names of files and the like."""
     for mark in "\\`*_[]<>$#:~|":
         text = text.replace(mark, "\\" + mark)
     return text

@@ -74,7 +74,8 @@ def draw_pair(
             for one in (base, modified)
         }
     statistic = mask_statistic(heat[base], heat[modified], MASK_SOURCES[source], THRESHOLDS[threshold])
-    for column, one in zip(st.columns(2), (base, modified), strict=True):
+    *pictures, numbers = st.columns(3)
+    for column, one in zip(pictures, (base, modified), strict=True):
         picture = charts.outlined(overlay(chosen.pixels, heat[one], opacity), statistic.mask)
         column.image(picture, caption=f"{one.spec.name}, outline: the mask", width="stretch")
     if math.isnan(statistic.base_intensity):
@@ -82,22 +83,26 @@ def draw_pair(
         return
     published = PUBLISHED_INTENSITIES.get(network.spec.backbone)
     rows = {
-        "Mean intensity in the mask, 0–255": (statistic.base_intensity, statistic.modified_intensity, "{:.2f}"),
-        "Mean heat in the mask, 0–1": (statistic.base_heat, statistic.modified_heat, "{:.3f}"),
+        "Mean intensity, 0–255": (statistic.base_intensity, statistic.modified_intensity, "{:.2f}"),
+        "Mean heat, 0–1": (statistic.base_heat, statistic.modified_heat, "{:.3f}"),
     }
     if published:
-        rows["Published mean intensity over many slices"] = (*published, "{:.4f}")
+        rows["Published mean intensity"] = (*published, "{:.4f}")
     table = pd.DataFrame(
         {name: [form.format(first), form.format(second)] for name, (first, second, form) in rows.items()},
-        index=[base.spec.name, modified.spec.name],
+        index=["Base", "Modified"],
     ).T
-    st.table(table)
+    numbers.markdown(f"**Inside the mask**, {statistic.share:.0%} of the slice")
+    numbers.table(table)
     st.caption(
-        f"The mask holds the pixels more than one standard deviation above the map's mean, here "
-        f"{statistic.share:.0%} of the slice. Intensity is the mean of red, green and blue of the jet-coloured map. "
+        "The mask holds the pixels more than one standard deviation above the map's mean. Intensity is the mean of red, green and blue of the jet-coloured map. "
         "Jet is dark at both ends and bright in the middle: a higher intensity need not mean a hotter map, which is "
         "why the heat stands beside it. "
-        + ("" if published else "The study prints no intensity for this backbone. ")
+        + (
+            "The published mean is over many slices. "
+            if published
+            else "The study prints no intensity for this backbone. "
+        )
         + _difference(network.card, card)
     )
 

@@ -13,7 +13,7 @@ from covid_core.data.phantom import sample_slices
 from covid_core.data.slices import MAX_BYTES, Slice, read_slice
 from covid_core.errors import SliceError
 from covid_core.ui.choices import choose
-from covid_core.ui.errors import error_box
+from covid_core.ui.errors import error_box, plain
 
 UPLOADED = "Uploaded slice"
 SAMPLE_SIZE = 380
@@ -48,6 +48,11 @@ def pick_slice() -> ChosenSlice:
     upload: Slice | None = st.session_state.get(_SLICE)
     options = [*samples, UPLOADED] if upload else list(samples)
     name = choose(st.selectbox, "Slice", options, "slice")
+    if name == UPLOADED and upload:
+        chosen = _chosen(upload.pixels, upload.name or UPLOADED, uploaded=True)
+    else:
+        chosen = _chosen(samples[name].astype(np.float32), "Drawn by this software, nobody's scan", uploaded=False)
+    st.caption(plain(chosen.title))
     st.file_uploader(
         "Upload a slice (PNG or JPEG)",
         type=["png", "jpg", "jpeg"],
@@ -57,11 +62,10 @@ def pick_slice() -> ChosenSlice:
     )
     if _REFUSAL in st.session_state:
         error_box(st.session_state[_REFUSAL])
-    if name == UPLOADED and upload:
+    if chosen.uploaded and upload:
         for warning in upload.warnings:
-            st.warning(warning, icon=":material/warning:")
-        return _chosen(upload.pixels, upload.name or UPLOADED, uploaded=True)
-    return _chosen(samples[name].astype(np.float32), f"{name}: drawn by this software, nobody's scan", uploaded=False)
+            st.warning(plain(warning), icon=":material/warning:")
+    return chosen
 
 
 def _take_upload() -> None:

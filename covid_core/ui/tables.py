@@ -69,7 +69,7 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
         table,
         key="leaderboard",
         hide_index=True,
-        height=min(38 + 35 * len(table), 458),
+        height="auto" if len(table) <= 10 else 458,  # half a row more: there is something to scroll to
         column_config={
             "Network": text(pinned=True, width=190),
             **{
@@ -124,7 +124,6 @@ def campaign_table(networks: pd.DataFrame) -> None:
         networks,
         key="campaign",
         hide_index=True,
-        height=min(38 + 35 * len(networks), 388),
         column_config={
             "network": st.column_config.TextColumn("Network", pinned=True),
             "done": number("Done"),

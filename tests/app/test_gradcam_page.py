@@ -95,8 +95,8 @@ def test_a_view_is_in_its_address_and_nonsense_falls_back(open_page, trained):
 def test_the_statistic_compares_the_pair(open_page, trained):
     app = open_page("gradcam")
     table = app.table[0].value
-    assert table.columns.tolist() == ["EfficientNetB0", "Modified-EfficientNetB0"]
-    base, modified = (float(value) for value in table.loc["Mean intensity in the mask, 0–255"])
+    assert table.columns.tolist() == ["Base", "Modified"]
+    base, modified = (float(value) for value in table.loc["Mean intensity, 0–255"])
     assert 43 <= base <= 171
     assert 43 <= modified <= 171
     assert any("prints no intensity for this backbone" in caption.value for caption in app.caption)

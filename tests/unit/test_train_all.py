@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from tiny import tiny_network
 import train_all
 from covid_core.models import library
 from covid_core.results.store import ResultsStore
+from covid_core.settings import Settings
 from covid_core.training import fold as fold_module
+from covid_core.training.protocol import PRESETS
+from covid_core.training.selection import select_networks
 
 REPOSITORY = Path(train_all.__file__).parent
 SMALL = ["--preset", "quick", "--networks", "VGG16", "--size", "32", "--epochs", "1"]
@@ -151,3 +155,14 @@ def test_ctrl_c_ends_cleanly_and_keeps_what_is_finished(places):
     assert "Interrupted" in out
     assert "Traceback" not in out
     assert 1 <= len(folds()) < 3
+
+
+def test_every_training_command_of_the_readme_is_understood():
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    commands = [line.split("#")[0] for line in readme.splitlines() if line.startswith("python train_all.py")]
+    assert len(commands) >= 4
+    parser = train_all.parser(Settings.from_environment())
+    for command in commands:
+        words = [word for word in shlex.split(command)[2:] if word != "--help"]
+        options = parser.parse_args(words)
+        select_networks(options.networks or PRESETS[options.preset].networks)
