@@ -38,7 +38,7 @@ class Card:
         model: Name from the zoo.
         weights: File name of the weights, beside the card.
         sha256: Checksum of that file, hex.
-        weights_dtype: ``"float16"`` or ``"float32"``.
+        weights_dtype: Of the kernels, ``"float16"`` or ``"float32"``; vectors are always float32.
         probability_shift: Largest change of a held-out probability by storing the weights at that precision.
         input_size: Side of the square slices in pixels.
         interpolation: How slices are resized to it, see ``resize_slice``.
@@ -190,9 +190,10 @@ def save_network(
 
 
 def _half(array: np.ndarray) -> np.ndarray:
-    """float16 where all values are in its range; a moving variance may be out of it, and stays float32."""
-    limits = np.finfo(np.float16)
-    return array.astype(np.float16) if np.abs(array).max(initial=0) <= limits.max else array
+    """Kernels as float16. Biases and batch statistics, 2 % of a network, stay float32: measured on EfficientNetB0,
+    rounding them moved probabilities three times as far as rounding all kernels did (0.0090 against 0.0032)."""
+    fits = np.abs(array).max(initial=0) <= np.finfo(np.float16).max
+    return array.astype(np.float16) if array.ndim > 1 and fits else array
 
 
 def _write_whole(path: Path, data: bytes) -> None:
