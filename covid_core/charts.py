@@ -64,7 +64,10 @@ def score_bars(
     scale = alt.Scale(domain=[start, end], zero=False, nice=False)
     order = rows.sort_values(metric, ascending=False, kind="stable")["label"].tolist()
     y = alt.Y(
-        "label:N", sort=order, title=None, axis=alt.Axis(labelLimit=300, labelOverlap=False, ticks=False, domain=False)
+        "label:N",
+        sort=order,
+        title=None,
+        axis=alt.Axis(labelLimit=300, labelOverlap=False, labelFlush=False, ticks=False, domain=False),
     )
     present = set(rows["family"])
     families = [family for family in FAMILY_COLOURS if family in present] + sorted(present - set(FAMILY_COLOURS))
@@ -86,7 +89,7 @@ def score_bars(
         f"{metric}:Q",
         scale=scale,
         title=f"{title} (axis starts at {start:.2f})" if start else title,
-        axis=alt.Axis(format=".2f", tickMinStep=0.01),
+        axis=alt.Axis(format=".2f", tickMinStep=0.01, labelFlush=False),
     )
     bars = base.mark_bar(cornerRadiusEnd=2, height=_ROW_HEIGHT * 0.62).encode(
         x=x,
@@ -153,37 +156,28 @@ def learning_curves(points: pd.DataFrame, title: str) -> alt.LayerChart:
     return alt.layer(lines, base.mark_point(size=14, filled=True)).properties(height=300)
 
 
-def colour_bar(colours: np.ndarray, title: str, low: str, high: str) -> alt.LayerChart:
-    """A horizontal scale under a heat map.
+def colour_bar(colours: np.ndarray, title: str) -> alt.LayerChart:
+    """A horizontal scale from 0 to 1 under a heat map.
 
     Args:
-        colours: uint8 ``(n, 3)``: the colours from the lowest to the highest value.
+        colours: uint8 ``(n, 3)``, two or more: the colours from 0 to 1 at equal distances.
         title: What the colour stands for.
-        low: Text at the left end.
-        high: Text at the right end.
     """
-    n = len(colours)
-    steps = pd.DataFrame(
-        {
-            "start": np.arange(n) / n,
-            "end": (np.arange(n) + 1) / n,
-            "colour": [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.asarray(colours, dtype=np.uint8)],
-        }
-    )
-    axis = alt.Axis(
-        values=[0, 0.5, 1],
-        labelExpr=f"datum.value == 0 ? '{low}' : datum.value == 1 ? '{high}' : '0.5'",
-        grid=False,
-        labelFlush=True,
-        titlePadding=4,
-    )
+    stops = [
+        alt.GradientStop(color=f"#{red:02x}{green:02x}{blue:02x}", offset=position)
+        for position, (red, green, blue) in zip(np.linspace(0, 1, len(colours)).tolist(), colours, strict=True)
+    ]
     bar = (
-        alt.Chart(steps)
-        .mark_rect()
+        alt.Chart(pd.DataFrame({"start": [0.0], "end": [1.0]}))
+        .mark_rect(color=alt.Gradient(gradient="linear", stops=stops, x1=0, x2=1, y1=0, y2=0))
         .encode(
-            x=alt.X("start:Q", title=title, axis=axis, scale=alt.Scale(domain=[0, 1], nice=False)),
+            x=alt.X(
+                "start:Q",
+                title=title,
+                scale=alt.Scale(domain=[0, 1], nice=False),
+                axis=alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format="~r", grid=False, titlePadding=4),
+            ),
             x2="end:Q",
-            color=alt.Color("colour:N", scale=None),
         )
     )
     # Streamlit fits axis, labels and title into this height too

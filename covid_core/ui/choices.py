@@ -8,6 +8,18 @@ from typing import Any
 import streamlit as st
 
 _REMEMBERED = "remembered"
+_PAGE = "page_drawn"
+_ARRIVED = "arrived"
+
+
+def arrive(page: str) -> None:
+    """Note which page is drawn: on a page that the reader has just come to, choices are made again.
+
+    Args:
+        page: Name of the page.
+    """
+    st.session_state[_ARRIVED] = st.session_state.get(_PAGE) != page
+    st.session_state[_PAGE] = page
 
 
 def choose(widget: Callable[..., Any], label: str, options: Sequence[str], key: str, **settings: Any) -> Any:
@@ -53,11 +65,13 @@ def tick(label: str, value: bool, key: str, **settings: Any) -> bool:
 
 
 def _recall(key: str, fits: Callable[[Any], bool]) -> None:
-    if key in st.session_state and not fits(st.session_state[key]):
-        del st.session_state[key]
     kept = st.session_state.setdefault(_REMEMBERED, {})
-    if key not in st.session_state and key not in st.query_params and key in kept and fits(kept[key]):
+    if st.session_state.get(_ARRIVED) and key in kept and fits(kept[key]):
+        # A parameter in the address still wins: Streamlit lets it override this when the widget is new. And only
+        # then: assigning while the reader clicks would take the click back.
         st.session_state[key] = kept[key]
+    elif key in st.session_state and not fits(st.session_state[key]):
+        del st.session_state[key]
 
 
 def _remember(key: str, value: Any) -> None:

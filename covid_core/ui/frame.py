@@ -8,6 +8,7 @@ import threading
 import streamlit as st
 
 from covid_core.settings import REPOSITORY
+from covid_core.ui.choices import arrive
 
 NAME = "COVID-19 CT Explorer"
 DISCLAIMER = """
@@ -97,6 +98,7 @@ def frame(title: str, lead: str) -> None:
     if not accepted():
         gate(title)
         st.stop()
+    arrive(title)
     _shell(title)
     st.markdown(lead)
 

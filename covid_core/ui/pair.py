@@ -95,7 +95,8 @@ def draw_pair(
     numbers.markdown(f"**Inside the mask**, {statistic.share:.0%} of the slice")
     numbers.table(table)
     st.caption(
-        "The mask holds the pixels more than one standard deviation above the map's mean. Intensity is the mean of red, green and blue of the jet-coloured map. "
+        "The mask holds the pixels more than one standard deviation above the map's mean. Intensity is "
+        "the mean of red, green and blue of the jet-coloured map. "
         "Jet is dark at both ends and bright in the middle: a higher intensity need not mean a hotter map, which is "
         "why the heat stands beside it. "
         + (

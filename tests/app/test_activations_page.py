@@ -8,13 +8,13 @@ import pytest
 
 
 def captions(app) -> list[str]:
-    return [caption for image in app.get("imgs") for caption in image.captions]
+    return [caption for image in app.get("image") for caption in image.captions]
 
 
 def test_nothing_trained_names_the_command(open_page):
     app = open_page("activations", network="ResNet50")
     assert app.code[0].value == "python train_all.py --networks ResNet50 --dataset FOLDER"
-    assert not app.get("imgs")
+    assert not app.get("image")
 
 
 def test_the_first_convolution_is_where_it_starts(open_page, trained):
@@ -41,9 +41,9 @@ def test_more_channels_in_pages(open_page, trained):
 
 def test_one_scale_for_all_channels_is_another_picture_and_says_its_range(open_page, trained):
     app = open_page("activations")
-    before = app.get("imgs")[1].value
+    before = app.get("image")[1].value
     app.toggle(key="own_scale").set_value(False).run()
-    assert app.get("imgs")[1].value != before
+    assert app.get("image")[1].value != before
     assert any("All channels on one scale: black" in caption.value for caption in app.caption)
 
 
@@ -65,7 +65,7 @@ def test_the_output_is_a_vector_of_probabilities(open_page, trained):
     assert not app.exception
     spec = json.loads(app.get("vega_lite_chart")[0].proto.spec)
     assert spec["encoding"]["y"]["title"] == "Probability"
-    assert len(app.get("imgs")) == 1
+    assert len(app.get("image")) == 1
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def probabilities(app) -> dict[str, float]:
 
 
 def captions(app) -> list[str]:
-    return [caption for image in app.get("imgs") for caption in image.captions]
+    return [caption for image in app.get("image") for caption in image.captions]
 
 
 def test_nothing_trained_names_the_command_and_draws_nothing(open_page):
@@ -25,7 +25,7 @@ def test_nothing_trained_names_the_command_and_draws_nothing(open_page):
     assert "VGG16 has no trained weights" in app.info[0].value
     assert app.code[0].value == "python train_all.py --networks VGG16 --dataset FOLDER"
     assert not app.metric
-    assert not app.get("imgs")
+    assert not app.get("image")
 
 
 def test_random_weights_only_on_demand_and_under_their_name(open_page):
@@ -68,12 +68,12 @@ def test_folds_of_one_network_can_be_picked(open_page, trained):
 
 def test_class_and_layer_change_the_map_and_not_the_probabilities(open_page, trained):
     app = open_page("gradcam")
-    before, maps = probabilities(app), [image.value for image in app.get("imgs")]
+    before, maps = probabilities(app), [image.value for image in app.get("image")]
     app.selectbox(key="layer").select("block2a_expand_activation").run()
     assert not app.exception
     assert probabilities(app) == before
     assert any("32 × 32" in caption for caption in captions(app))
-    assert [image.value for image in app.get("imgs")] != maps
+    assert [image.value for image in app.get("image")] != maps
     app.button_group(key="class").set_value("non-COVID").run()
     assert probabilities(app) == before
     assert any(heading.value.startswith("Map for non-COVID") for heading in app.subheader)

@@ -106,10 +106,11 @@ def test_learning_curves_pass_over_epochs_without_a_value():
 
 
 def test_the_colour_bar_goes_through_the_given_colours():
-    colours = np.array([[0, 0, 255], [255, 0, 0]], np.uint8)
-    steps = values_of(charts.colour_bar(colours, "heat", "low", "high").to_dict(), 0)
-    assert [step["colour"] for step in steps] == ["#0000ff", "#ff0000"]
-    assert (steps[0]["start"], steps[-1]["end"]) == (0, 1)
+    colours = np.array([[0, 0, 255], [0, 255, 0], [255, 0, 0]], np.uint8)
+    spec = charts.colour_bar(colours, "heat").to_dict()["layer"][0]
+    stops = [(stop["offset"], stop["color"]) for stop in spec["mark"]["color"]["stops"]]
+    assert stops == [(0, "#0000ff"), (0.5, "#00ff00"), (1, "#ff0000")]
+    assert spec["encoding"]["x"]["title"] == "heat"
 
 
 def test_vector_bars_keep_the_order_of_the_units():
