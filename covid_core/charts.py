@@ -175,7 +175,7 @@ def colour_bar(colours: np.ndarray, title: str) -> alt.LayerChart:
                 "start:Q",
                 title=title,
                 scale=alt.Scale(domain=[0, 1], nice=False),
-                axis=alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format="~r", grid=False, titlePadding=4),
+                axis=alt.Axis(values=[0, 0.5, 1], grid=False, titlePadding=4),
             ),
             x2="end:Q",
         )
@@ -184,14 +184,18 @@ def colour_bar(colours: np.ndarray, title: str) -> alt.LayerChart:
     return alt.layer(bar).properties(height=72)
 
 
-def vector_bars(values: Sequence[float], names: Sequence[str], title: str) -> alt.Chart:
+def vector_bars(
+    values: Sequence[float], names: Sequence[str], title: str, domain: tuple[float, float] | None = None
+) -> alt.Chart:
     """A layer's vector as bars in the order of its units.
 
     Args:
         values: One number a unit.
         names: One name a unit.
         title: What the numbers are.
+        domain: Ends of their axis; by default as the values need it.
     """
+    scale = alt.Scale(domain=list(domain)) if domain else alt.Scale()
     frame = pd.DataFrame({"unit": list(names), "value": np.asarray(values, dtype=float)})
     few = len(frame) <= 16
     return (
@@ -204,7 +208,7 @@ def vector_bars(values: Sequence[float], names: Sequence[str], title: str) -> al
                 title="Unit",
                 axis=alt.Axis(labels=few, ticks=few, labelAngle=0, labelLimit=160),
             ),
-            y=alt.Y("value:Q", title=title),
+            y=alt.Y("value:Q", title=title, scale=scale),
             tooltip=[alt.Tooltip("unit:N", title="Unit"), alt.Tooltip("value:Q", title=title, format=".4f")],
         )
         .properties(height=320)

@@ -34,8 +34,8 @@ def step(by: int) -> None:
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
     label = choose(st.select_slider, "Layer, numbered as in the study", labels, "layer_number", value=first_convolution)
-    st.button("", key="previous", icon=":material/chevron_left:", on_click=step, args=(-1,), help="Previous layer")
-    st.button("", key="next", icon=":material/chevron_right:", on_click=step, args=(1,), help="Next layer")
+    st.button("Previous", key="previous", icon=":material/chevron_left:", on_click=step, args=(-1,))
+    st.button("Next", key="next", icon=":material/chevron_right:", icon_position="right", on_click=step, args=(1,))
 layer = layers[labels.index(label)]
 st.markdown(
     f"**Layer {layer.number} of {len(layers)}: {layer.name}** · {layer.kind} · "
@@ -53,8 +53,5 @@ with place.container():
     with maps_column:
         if maps.ndim == 3:
             activation_views.draw_maps(maps)
-        elif layer is layers[-1]:
-            activation_views.draw_vector(maps, layer, network.classes, "Probability")
         else:
-            units = [str(unit) for unit in range(1, len(maps) + 1)]
-            activation_views.draw_vector(maps, layer, units, "Activation")
+            activation_views.draw_vector(maps, layer, network.classes if layer is layers[-1] else None)

@@ -120,10 +120,10 @@ PRESETS = MappingProxyType(
             summary="the study: 40 networks, 380 px, 25 epochs, 10 rounds of 5 folds",
         ),
         "quick": Preset(
-            protocol=Protocol(epochs=10, rounds=1, folds=3, size=64, batch_size=8),
+            protocol=Protocol(epochs=4, rounds=1, folds=3, size=64, batch_size=16),
             networks=("EfficientNetB0", "Modified-EfficientNetB0"),
             phantom={"patients": 24, "slices_per_patient": 8, "size": 128, "seed": 0},
-            summary="generated slices, two small networks, 64 px, 10 epochs, 3 folds: minutes on a CPU",
+            summary="a trial: generated slices, two small networks, 64 px, 4 epochs, 3 folds; too short to learn",
         ),
     }
 )

@@ -45,15 +45,17 @@ def draw_maps(maps: np.ndarray) -> None:
     )
 
 
-def draw_vector(values: np.ndarray, layer: LayerInfo, units: Sequence[str], title: str) -> None:
+def draw_vector(values: np.ndarray, layer: LayerInfo, classes: Sequence[str] | None) -> None:
     """Draw a layer that gives one number a unit.
 
     Args:
         values: float32 ``(c,)``.
         layer: The layer.
-        units: ``c`` names.
-        title: What the numbers are.
+        classes: Names of its units if it is the network's output, else None.
     """
-    chart = charts.vector_bars(values, units, title)
+    if classes:
+        chart = charts.vector_bars(values, classes, "Probability", domain=(0, 1))
+    else:
+        chart = charts.vector_bars(values, [str(unit) for unit in range(1, len(values) + 1)], "Activation")
     st.altair_chart(chart, key="vector", alt=f"Bars of the {len(values)} values of layer {layer.name}")
     st.caption("This layer gives one number a unit instead of maps.")
