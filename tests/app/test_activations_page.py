@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 
 def captions(app) -> list[str]:
     return [caption for image in app.get("image") for caption in image.captions]
@@ -65,15 +63,14 @@ def test_the_output_is_a_vector_of_probabilities(open_page, trained):
     assert not app.exception
     spec = json.loads(app.get("vega_lite_chart")[0].proto.spec)
     assert spec["encoding"]["y"]["title"] == "Probability"
+    assert spec["encoding"]["y"]["scale"]["domain"] == [0, 1]
     assert len(app.get("image")) == 1
 
 
-@pytest.mark.parametrize(
-    "nonsense", [{"layer_number": "9999 nowhere"}, {"page": "77"}, {"channels": "5"}, {"page": "x"}]
-)
-def test_nonsense_in_the_address_falls_back(open_page, trained, nonsense):
-    app = open_page("activations", **nonsense)
-    assert captions(app)[1] == "Channels 1 to 4 of 32, row by row"
+def test_nonsense_in_the_address_falls_back(open_page, trained):
+    for nonsense in ({"layer_number": "9999 nowhere", "channels": "5", "page": "77"}, {"page": "x", "own_scale": "?"}):
+        app = open_page("activations", **nonsense)
+        assert captions(app)[1] == "Channels 1 to 4 of 32, row by row"
 
 
 def test_another_network_has_other_layers(open_page, trained):

@@ -125,7 +125,7 @@ def test_an_upload_is_used_kept_for_the_session_and_stays_out_of_the_address(ope
     assert any(caption.value == "somebody.png" for caption in app.caption)
 
 
-@pytest.mark.parametrize("content", [b"hello, I am a text", b"", b"\x89PNG\r\n\x1a\n" + bytes(40)])
+@pytest.mark.parametrize("content", [b"hello, I am a text", b"\x89PNG\r\n\x1a\n" + bytes(40)], ids=["text", "broken"])
 def test_a_bad_upload_gives_a_message_and_loses_nothing(open_page, trained, picture, content):
     app = open_page("gradcam", network="Modified-EfficientNetB0", layer="top_conv")
     app.file_uploader(key="upload").set_value(("good.png", picture, "image/png")).run()

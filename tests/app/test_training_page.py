@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from made_up_campaign import EXPERIMENT, fold_result
+
 
 def test_nothing_trained_names_the_command(open_page, store):
     app = open_page("training")
@@ -56,8 +58,6 @@ def test_another_network_keeps_what_still_fits(open_page, full_store):
 
 
 def test_only_failures_so_far(open_page, store):
-    from conftest import EXPERIMENT, fold_result
-
     store.add_experiment(EXPERIMENT)
     store.add_fold(fold_result("VGG16", 1, "failed"))
     app = open_page("training")
