@@ -19,6 +19,8 @@ UPLOADED = "Uploaded slice"
 SAMPLE_SIZE = 380
 
 _SLICE = "uploaded_slice"
+_REMOVED = "removed_slice"
+_WITH_UPLOAD = "slice_or_upload"
 _REFUSAL = "upload_refusal"
 
 
@@ -46,8 +48,11 @@ def pick_slice() -> ChosenSlice:
     """
     samples = _samples()
     upload: Slice | None = st.session_state.get(_SLICE)
-    options = [*samples, UPLOADED] if upload else list(samples)
-    name = choose(st.selectbox, "Slice", options, "slice")
+    if upload:
+        # the upload is this session's alone: what is chosen while there is one does not go into the address
+        name = st.selectbox("Slice", [*samples, UPLOADED], index=len(samples), key=_WITH_UPLOAD)
+    else:
+        name = choose(st.selectbox, "Slice", list(samples), "slice")
     if name == UPLOADED and upload:
         chosen = _chosen(upload.pixels, upload.name or UPLOADED, uploaded=True)
     else:
@@ -60,6 +65,9 @@ def pick_slice() -> ChosenSlice:
         on_change=_take_upload,
         max_upload_size=MAX_BYTES // 2**20,
     )
+    if upload and st.session_state["upload"] is None:
+        # after a visit to another page the uploader is empty, and has no cross to remove the slice with
+        st.button("Remove the uploaded slice", key="remove_upload", on_click=_forget_upload)
     if _REFUSAL in st.session_state:
         error_box(st.session_state[_REFUSAL])
     if chosen.uploaded and upload:
@@ -69,18 +77,31 @@ def pick_slice() -> ChosenSlice:
 
 
 def _take_upload() -> None:
-    """Read the file at once, so that a refused one never replaces what was there."""
+    """Read the file at once, so that a refused one never replaces what was there.
+
+    A file dropped over another one arrives as a removal and then as a file: the slice that was removed last is kept
+    aside, and comes back if the file that follows is refused.
+    """
     file = st.session_state["upload"]
-    st.session_state.pop(_REFUSAL, None)
+    refused = st.session_state.pop(_REFUSAL, None)
     if file is None:
-        st.session_state.pop(_SLICE, None)
+        if refused is None:  # taking a refused file away leaves the slice that was accepted before it
+            _forget_upload()
         return
     try:
         st.session_state[_SLICE] = read_slice(file.getvalue(), file.name)
     except SliceError as refusal:
         st.session_state[_REFUSAL] = refusal
-        return
-    st.session_state["slice"] = UPLOADED
+        if _REMOVED not in st.session_state:
+            return
+        st.session_state[_SLICE] = st.session_state[_REMOVED]
+    st.session_state.pop(_REMOVED, None)
+    st.session_state[_WITH_UPLOAD] = UPLOADED
+
+
+def _forget_upload() -> None:
+    if _SLICE in st.session_state:
+        st.session_state[_REMOVED] = st.session_state.pop(_SLICE)
 
 
 @st.cache_data(max_entries=1, show_spinner="Drawing the sample slices …")

@@ -116,12 +116,12 @@ def test_an_upload_is_used_kept_for_the_session_and_stays_out_of_the_address(ope
     before = probabilities(app)
     app.file_uploader(key="upload").set_value(("somebody.png", picture, "image/png")).run()
     assert not app.exception
-    assert app.selectbox(key="slice").value == "Uploaded slice"
+    assert app.selectbox(key="slice_or_upload").value == "Uploaded slice"
     assert probabilities(app) != before
     assert any("cannot be known" in caption.value for caption in app.caption)
     assert "somebody" not in str(app.query_params)
     app.switch_page("pages/activations.py").run()
-    assert app.selectbox(key="slice").value == "Uploaded slice"
+    assert app.selectbox(key="slice_or_upload").value == "Uploaded slice"
     assert any(caption.value == "somebody.png" for caption in app.caption)
 
 
@@ -135,7 +135,7 @@ def test_a_bad_upload_gives_a_message_and_loses_nothing(open_page, trained, pict
     assert len(app.error) == 1
     assert "Traceback" not in app.error[0].value
     assert probabilities(app) == before
-    assert app.selectbox(key="slice").value == "Uploaded slice"
+    assert app.selectbox(key="slice_or_upload").value == "Uploaded slice"
     assert app.selectbox(key="network").value == "Modified-EfficientNetB0"
     assert app.selectbox(key="layer").value == "top_conv"
     app.file_uploader(key="upload").set_value(("good.png", picture, "image/png")).run()

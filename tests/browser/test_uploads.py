@@ -99,5 +99,25 @@ def test_a_real_slice_gives_probability_overlay_and_statistic(server, visit, sha
     expect(visit.page.get_by_text("Overlay", exact=True)).to_be_visible()
     # the statistic needs both networks of a pair; without the partner the page names the command that trains it
     pair = {"EfficientNetB0", "Modified-EfficientNetB0"} <= set(list_networks([REPOSITORY / "trained"]))
-    expected = "Mean intensity in the mask, 0–255" if pair else "--networks Modified-EfficientNetB0"
+    expected = "Mean intensity, 0–255" if pair else "--networks Modified-EfficientNetB0"
     expect(visit.page.get_by_text(expected)).to_be_visible()
+
+
+def test_a_refused_file_after_an_accepted_one_leaves_it_in_place(server, visit):
+    open_gradcam(server, visit)
+    values, picker = visit.page.get_by_test_id("stMetricValue"), visit.page.get_by_role("combobox", name="Slice")
+    sample = values.all_inner_texts()
+    upload(visit, "noise.png", noise_slice())
+    expect(values.first).not_to_have_text(sample[0], timeout=60_000)
+    visit.settle()
+    accepted = values.all_inner_texts()
+    upload(visit, "text.png", BAD["text renamed .png"])
+    expect(visit.page.get_by_test_id("stAlertContentError").first).to_contain_text("Expected", timeout=30_000)
+    visit.settle()
+    assert values.all_inner_texts() == accepted
+    expect(picker).to_have_value("Uploaded slice")
+    upload(visit, "noise.png", noise_slice())
+    expect(visit.page.get_by_test_id("stAlertContentError")).to_have_count(0, timeout=30_000)
+    visit.settle()
+    assert values.all_inner_texts() == accepted
+    visit.check()

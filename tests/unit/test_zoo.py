@@ -41,6 +41,7 @@ def test_light_modules_import_no_deep_learning_library():
         "explain.graph",
         "ui.inference",
         "ui.pair",
+        "ui.activation_views",
     )
     code = f"""
 import importlib, pkgutil, sys, covid_core
