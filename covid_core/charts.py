@@ -67,7 +67,7 @@ def score_bars(
         "label:N",
         sort=order,
         title=None,
-        axis=alt.Axis(labelLimit=300, labelOverlap=False, labelFlush=False, ticks=False, domain=False),
+        axis=alt.Axis(labelLimit=360, labelOverlap=False, labelFlush=False, ticks=False, domain=False),
     )
     present = set(rows["family"])
     families = [family for family in FAMILY_COLOURS if family in present] + sorted(present - set(FAMILY_COLOURS))
@@ -175,7 +175,9 @@ def colour_bar(colours: np.ndarray, title: str) -> alt.LayerChart:
                 "start:Q",
                 title=title,
                 scale=alt.Scale(domain=[0, 1], nice=False),
-                axis=alt.Axis(values=[0, 0.5, 1], grid=False, titlePadding=4),
+                axis=alt.Axis(
+                    values=[0, 0.25, 0.5, 0.75, 1], format=".2f", labelFlushOffset=-3, grid=False, titlePadding=4
+                ),
             ),
             x2="end:Q",
         )

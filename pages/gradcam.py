@@ -21,8 +21,9 @@ with network_column, shown_errors():
     network = pick_network(trained)
     if network is None:
         st.stop()
-    class_column, layer_column = st.columns(2)
-    with class_column:
+    # side by side where there is room, else one under the other
+    targets = st.container(horizontal=True, gap="medium")
+    with targets:
         class_name = choose(
             st.segmented_control, "Class", list(network.classes), "class", default=network.classes[-1], required=True
         )
@@ -30,13 +31,14 @@ with network_column, shown_errors():
         from covid_core.ui import inference, pair  # starts TensorFlow
 
         layers = inference.cam_layers(inference.layers_of(network))
-    with layer_column:
+    with targets:
         layer = choose(
             st.selectbox,
             "Layer",
             layers,
             "layer",
             index=layers.index(network.spec.cam_layer),
+            width=230,
             help="Grad-CAM's usual layer is the one that enters the global pooling; earlier layers are finer and less "
             "tied to the class.",
         )
@@ -52,7 +54,8 @@ with place.container():
     for column, name, probability in zip(columns, network.classes, result.probabilities[0], strict=True):
         column.metric(f"Probability of {name}", f"{probability:.4f}", border=True)
     st.caption(
-        "The network's softmax output for this single slice. "
+        "The network's softmax output for this single slice. A value near 1 can still be wrong, above all for slices "
+        "from another hospital, scanner or window than the network was trained on. "
         + (
             "Whether an uploaded slice, or a neighbour from the same scan, was among the training slices cannot be "
             "known here; if it was, the probability says little."
@@ -72,7 +75,10 @@ with place.container():
             charts.colour_bar(colour(np.linspace(0, 1, 33)[None])[0], "Share of the map's maximum"), key="colour_bar"
         )
     else:
-        heat_column.info(f"The map is empty: at this layer no channel speaks for {class_name}.", icon=":material/info:")
+        heat_column.info(
+            f"The map is empty: at this layer the evidence for {class_name} nowhere outweighs that against it.",
+            icon=":material/info:",
+        )
     with overlay_column:
         opacity = slide("Opacity of the heat map", 0.0, 1.0, 0.4, "opacity", step=0.05)
     overlay_picture.image(overlay(chosen.pixels, heat, opacity), caption="Overlay", width="stretch")

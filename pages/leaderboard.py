@@ -26,7 +26,7 @@ frame(
     "software. COVID is the positive class; sensitivity, the share of COVID slices that are found, matters most.",
 )
 
-with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+with st.container(horizontal=True, gap="medium"):
     metric_label = choose(
         st.selectbox, "Metric", list(METRIC_OF), "metric", index=METRICS.index("sensitivity"), width=150
     )
@@ -67,8 +67,14 @@ if rows.empty:
     st.stop()
 
 rows = rows.assign(label=row_labels(rows))
-st.subheader(f"{len(rows)} rows by {metric_label if metric == 'f1' else metric_label.lower()}", anchor=False)
+count = f"{len(rows)} row{'s' if len(rows) > 1 else ''}"
+st.subheader(f"{count} by {metric_label if metric == 'f1' else metric_label.lower()}", anchor=False)
 leaderboard_table(rows, metric)
+single = " A row of a single fold has no interval: one fold does not show how far folds differ."
+st.caption(
+    "Further to the right: data set, split, size, rounds, epochs, family and variant."
+    + (single if rows["folds"].eq(1).any() else "")
+)
 st.download_button(
     "Download these rows as CSV",
     rows.drop(columns="label").to_csv(index=False).encode(),

@@ -76,7 +76,7 @@ with shown_errors():
     if not trained:
         st.info("Curves appear with the first finished fold.", icon=":material/info:")
         st.stop()
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, gap="medium"):
         network = choose(st.selectbox, "Network", trained, "network", width=280)
         history = store.history(experiment.name, network)
         names = {name.replace("_", " ").capitalize(): name for name in quantities(history)}

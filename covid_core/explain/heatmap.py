@@ -93,7 +93,8 @@ def overlay(grey: np.ndarray, heat: np.ndarray, opacity: float = 0.4, colormap: 
         colormap: A name in ``COLORMAPS``.
 
     Returns:
-        uint8 RGB ``(H, W, 3)``: (1 - opacity) * slice + opacity * colours.
+        uint8 RGB ``(H, W, 3)``: (1 - opacity) * slice + opacity * colours. Heat that is zero everywhere leaves the
+        slice as it is: a tint would look like a finding.
 
     Raises:
         ValueError: Other shapes, NaN, opacity outside 0-1, an unknown colour map.
@@ -104,6 +105,8 @@ def overlay(grey: np.ndarray, heat: np.ndarray, opacity: float = 0.4, colormap: 
     if not 0 <= opacity <= 1:
         raise ValueError(f"Expected an opacity from 0 to 1. Received: {opacity}.")
     heat = np.asarray(heat, np.float32)
+    if not heat.any():
+        opacity = 0
     coloured = colour(heat if heat.shape == grey.shape else resize_heat(heat, grey.shape), colormap)
     blend = (1 - opacity) * np.clip(grey, 0, 255).astype(np.float32)[..., None] + opacity * coloured
     return np.round(blend).astype(np.uint8)

@@ -13,6 +13,9 @@ from covid_core.data.augmentation import Augmentation
 from covid_core.errors import ProtocolError
 from covid_core.models import zoo
 
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+"""Keras dtype policies that keep weights in float32; only the arithmetic may be shorter."""
+
 
 @dataclass(frozen=True)
 class Protocol:

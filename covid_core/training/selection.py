@@ -26,7 +26,12 @@ def select_networks(patterns: Iterable[str]) -> tuple[str, ...]:
     for word in words:
         matches = [spec.name for spec in zoo.MODELS.values() if _matches(spec, word.lower())]
         if not matches:
-            zoo.get(word)  # raises, with names that look alike
+            try:
+                zoo.get(word)
+            except ModelError as error:  # lists names that look alike
+                raise ModelError(
+                    f"{error} Families (VGG), variants (modified) and patterns (Modified-*) are taken too."
+                ) from None
         chosen.update(dict.fromkeys(matches))
     return tuple(chosen)
 

@@ -33,11 +33,12 @@ def draw_maps(maps: np.ndarray) -> None:
     visible = list(range(first, min(first + count, channels)))
     columns = min(COLUMNS[shown], len(visible))
     tile = GRID_PIXELS // COLUMNS[shown]
-    st.image(
-        channel_grid(maps, visible, own_scale, columns, tile),
-        caption=f"Channels {visible[0] + 1} to {visible[-1] + 1} of {channels}, row by row",
-        width=tile * columns,
-    )
+    with st.container(width=tile * columns):  # narrower where the window is; an image of that width would reach out
+        st.image(
+            channel_grid(maps, visible, own_scale, columns, tile),
+            caption=f"Channels {visible[0] + 1} to {visible[-1] + 1} of {channels}, row by row",
+            width="stretch",
+        )
     st.caption(
         "Black is each channel's smallest value and white its largest."
         if own_scale

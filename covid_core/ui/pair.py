@@ -12,19 +12,11 @@ from covid_core.explain.heatmap import normalise, overlay, resize_heat
 from covid_core.explain.intensity import mask_statistic
 from covid_core.models import zoo
 from covid_core.models.library import Card
+from covid_core.results.published import MEAN_INTENSITIES
 from covid_core.ui import inference
 from covid_core.ui.choices import choose
 from covid_core.ui.networks import ChosenNetwork, same_fold, untrained_notice
 from covid_core.ui.slices import ChosenSlice
-
-PUBLISHED_INTENSITIES = {
-    "EfficientNetB5": (106.2554, 104.8093),
-    "Xception": (112.2687, 109.8970),
-    "DenseNet201": (127.3185, 114.0104),
-    "ResNet50": (118.5625, 112.8382),
-    "VGG16": (123.1306, 78.5967),
-}
-"""Backbone -> the study's mean intensities over many slices, base and modified, each pair with p < 0.01."""
 
 MASK_SOURCES = {"Base (as published)": "base", "Modified": "modified", "Union": "union"}
 THRESHOLDS = {"Heat": "heat", "Coloured pixel": "pixel"}
@@ -81,7 +73,7 @@ def draw_pair(
     if math.isnan(statistic.base_intensity):
         st.info("The mask is empty: its map is the same everywhere, so there is nothing to compare.")
         return
-    published = PUBLISHED_INTENSITIES.get(network.spec.backbone)
+    published = MEAN_INTENSITIES.get(network.spec.backbone)
     rows = {
         "Mean intensity, 0–255": (statistic.base_intensity, statistic.modified_intensity, "{:.2f}"),
         "Mean heat, 0–1": (statistic.base_heat, statistic.modified_heat, "{:.3f}"),

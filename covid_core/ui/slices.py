@@ -59,8 +59,8 @@ def pick_slice() -> ChosenSlice:
         chosen = _chosen(samples[name].astype(np.float32), "Drawn by this software, nobody's scan", uploaded=False)
     st.caption(plain(chosen.title))
     st.file_uploader(
-        "Upload a slice (PNG or JPEG)",
-        type=["png", "jpg", "jpeg"],
+        "Upload a slice (PNG, JPEG or TIFF)",
+        type=["png", "jpg", "jpeg", "tif", "tiff"],
         key="upload",
         on_change=_take_upload,
         max_upload_size=MAX_BYTES // 2**20,

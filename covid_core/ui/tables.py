@@ -15,8 +15,8 @@ _SPLITS = {"slice": "by slice", "group": "by patient"}
 def row_labels(rows: pd.DataFrame) -> pd.Series:
     """A name for each row of a leaderboard that tells it from the others.
 
-    Published rows are called by their network; measured ones add size, rounds and folds, and the experiment where
-    even that is the same.
+    Published rows are called by their network; measured ones add data set, size, rounds and folds, and the experiment
+    where even that is the same.
 
     Args:
         rows: As ``results.leaderboard.leaderboard`` gives them.
@@ -49,19 +49,19 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
         {
             "Network": rows["model"],
             "Source": rows["source"],
+            "Folds": rows["folds"],
             **{
                 METRIC_LABELS[name]: [score_text(*pair) for pair in zip(rows[name], rows[f"{name}_pm"], strict=True)]
                 for name in scores
             },
             "Parameters": rows["parameters_millions"],
-            "Family": rows["family"],
-            "Variant": rows["variant"],
-            "Size": rows["size"],
-            "Rounds": rows["rounds"],
-            "Folds": rows["folds"],
-            "Epochs": rows["epochs"],
             "Data set": rows["dataset"],
             "Split": rows["split"].map(_SPLITS).fillna(rows["split"]),
+            "Size": rows["size"],
+            "Rounds": rows["rounds"],
+            "Epochs": rows["epochs"],
+            "Family": rows["family"],
+            "Variant": rows["variant"],
         }
     )
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
@@ -73,16 +73,16 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
         column_config={
             "Network": text(pinned=True, width=190),
             **{
-                METRIC_LABELS[name]: text(width=124, help="Mean over the folds ± half of its 95 % interval")
+                METRIC_LABELS[name]: text(width=115, help="Mean over the folds ± half of its 95 % interval")
                 for name in scores
             },
-            "Parameters": number(format="%.1f M", width=95, help="Millions of weights, as published"),
+            "Parameters": number(format="%.1f M", width=98, help="Millions of weights, as published"),
             "Family": text(width=100),
             "Variant": text(width=85),
-            "Source": text(width=90),
+            "Source": text(width=86),
             "Size": number(format="%d px", width=70),
             "Rounds": number(width=70, help="Rounds of cross-validation with a finished fold"),
-            "Folds": number(width=65, help="Finished folds over all rounds"),
+            "Folds": number(width=58, help="Finished folds over all rounds"),
             "Epochs": number(width=70),
             "Split": text(width=85, help="What is kept apart between training and test"),
         },
@@ -91,7 +91,7 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
 
 def _facts(row: pd.Series) -> str:
     size = "" if pd.isna(row["size"]) else f"{row['size']} px, "
-    return f"{size}{_number(row['rounds'], 'round')}, {_number(row['folds'], 'fold')}"
+    return f"{row['dataset']}, {size}{_number(row['rounds'], 'round')}, {_number(row['folds'], 'fold')}"
 
 
 def _number(count: int, noun: str) -> str:

@@ -21,7 +21,7 @@ def chart(app) -> dict:
 def test_on_first_start_the_published_rows_stand_there_by_sensitivity(open_page, store):
     app = open_page("leaderboard")
     assert len(table(app)) == 40
-    assert table(app).columns[2] == "Sensitivity"
+    assert table(app).columns[3] == "Sensitivity"
     assert table(app)["Sensitivity"].str[:6].is_monotonic_decreasing
     assert table(app).iloc[0]["Network"] == "EfficientNetB5"
     assert table(app).iloc[0]["Sensitivity"] == "0.9952 ± 0.0035"
@@ -41,8 +41,11 @@ def test_measured_rows_say_size_rounds_and_folds(open_page, full_store):
     assert rows.loc["EfficientNetB0", "Sensitivity"].startswith("0.9000 ± ")
     # one fold has a mean and no interval
     assert rows.loc["Modified-EfficientNetB0", "Sensitivity"] == "1.0000"
+    assert any("single fold has no interval" in caption.value for caption in app.caption)
     assert not app.info
-    assert "EfficientNetB0 · 64 px, 1 round, 3 folds" in chart(app)["layer"][0]["encoding"]["y"]["sort"]
+    assert (
+        "EfficientNetB0 · synthetic slices, 64 px, 1 round, 3 folds" in chart(app)["layer"][0]["encoding"]["y"]["sort"]
+    )
 
 
 def test_the_interval_method_changes_measured_intervals_only(open_page, full_store):
@@ -59,7 +62,7 @@ def test_a_view_is_in_its_address(open_page, store):
     app = open_page("leaderboard", metric="F1", variant="Modified", family=["VGG", "ResNet"])
     assert set(table(app)["Family"]) == {"VGG", "ResNet"}
     assert set(table(app)["Variant"]) == {"modified"}
-    assert table(app).columns[2] == "F1"
+    assert table(app).columns[3] == "F1"
     assert app.query_params == {"metric": "F1", "variant": "Modified", "family": ["VGG", "ResNet"]}
 
 

@@ -61,7 +61,7 @@ def test_every_row_of_a_leaderboard_has_a_label_of_its_own(full_store):
     labels = row_labels(leaderboard(full_store))
     assert labels.is_unique
     assert "EfficientNetB5" in set(labels)
-    assert f"EfficientNetB0 · 64 px, 1 round, 3 folds · {twin.id[:6]}" in set(labels)
+    assert f"EfficientNetB0 · synthetic slices, 64 px, 1 round, 3 folds · {twin.id[:6]}" in set(labels)
 
 
 def test_experiments_are_told_apart(full_store):

@@ -93,6 +93,11 @@ def test_overlay_runs_from_the_slice_to_the_heat():
     np.testing.assert_allclose(half, (grey[..., None] + heatmap.colour(heat).astype(float)) / 2, atol=0.5)
 
 
+def test_an_empty_map_does_not_tint_the_slice():
+    grey = np.random.default_rng(0).integers(0, 256, (8, 10)).astype(np.uint8)
+    np.testing.assert_array_equal(heatmap.overlay(grey, np.zeros((4, 5)), 0.8), np.repeat(grey[..., None], 3, -1))
+
+
 def test_overlay_resizes_a_coarse_map():
     grey, heat = np.full((8, 10), 90.0), np.eye(4)
     np.testing.assert_array_equal(
