@@ -25,7 +25,7 @@ from covid_core.results.records import FoldResult
 from covid_core.settings import Settings
 from covid_core.training.campaign import SAVE_CHOICES, Campaign, Task, run_campaign
 from covid_core.training.estimate import Estimate, estimate
-from covid_core.training.protocol import PRESETS, Preset, Protocol
+from covid_core.training.protocol import PRECISIONS, PRESETS, Preset, Protocol
 from covid_core.training.selection import select_networks
 
 EXIT_FAILED_FOLDS = 1
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = Settings.from_environment()
     options = parser(settings).parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    console = Console()
+    console = Console(soft_wrap=True)  # a log file keeps whole lines
     try:
         return _run(options, settings, console)
     except CovidCoreError as error:
@@ -58,7 +58,7 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     add("--preset", choices=tuple(PRESETS), default="paper", help=f"start from ({presets}); default: paper")
     add("--networks", nargs="+", metavar="PATTERN", help="names, families (VGG), variants (modified) or globs")
     add("--dataset", type=Path, help="folder of class folders, or CSV with path, label and optionally patient")
-    add("--positive", default="COVID", help="name of the positive class (default: %(default)s)")
+    add("--positive", default="COVID", help="name of the positive class, in any case (default: %(default)s)")
     add("--patients", type=Path, help="CSV with path and patient, for a folder")
     add("--split", choices=("slice", "group"), help=f"what stays together in a fold (paper: {paper.split})")
     add("--rounds", type=int, help=f"repetitions of the cross-validation (paper: {paper.rounds})")
@@ -70,7 +70,9 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     add("--learning-rate", type=float, help=f"peak rate for every network (paper: {paper.learning_rate:g}; {rates})")
     add("--seed", type=int, help=f"root of every random choice (paper: {paper.seed})")
     add("--only-fold", type=int, nargs="+", metavar="FOLD", help="train these folds of each round only")
-    add("--precision", help="Keras dtype policy (default: mixed_bfloat16 on a GPU, float32 on a CPU)")
+    add(
+        "--precision", choices=PRECISIONS, help="of the arithmetic (default: mixed_bfloat16 on a GPU, float32 on a CPU)"
+    )
     add("--curve-every", type=int, default=5, help="epochs between two points of the test curve (default: %(default)s)")
     add("--save", choices=SAVE_CHOICES, default="first", help="networks to keep: of round 1, fold 1; all; none")
     add("--store", default=settings.store_url, help="SQLAlchemy URL of the results store")
@@ -166,6 +168,8 @@ def _command(options: argparse.Namespace, dataset: Dataset) -> str:
         value = getattr(options, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
+    if options.only_fold:
+        words += ["--only-fold", *map(str, options.only_fold)]
     return shlex.join(words)
 
 
@@ -270,7 +274,8 @@ def _print_failures(console: Console, failures: list[FoldResult]) -> None:
     groups: dict[str, list[FoldResult]] = {}
     for result in failures:
         groups.setdefault((result.error or "").strip().splitlines()[-1], []).append(result)
-    console.print(f"[bold red]{len(failures)} folds failed[/]; the same command tries them again.")
+    count = f"{len(failures)} fold{'s' if len(failures) > 1 else ''}"
+    console.print(f"[bold red]{count} failed[/]; the same command tries again.")
     for reason, results in groups.items():
         folds = ", ".join(f"{result.model} r{result.round} f{result.fold}" for result in results)
         console.print(f"  {reason}\n    {folds}", soft_wrap=True, highlight=False)

@@ -76,6 +76,7 @@ def test_dry_run_lists_the_folds_and_trains_nothing(places, tiny, capsys):
         ([], "--dataset FOLDER"),
         (["--dataset", "absent"], "not there"),
         (["--preset", "quick", "--networks", "VGG61"], "VGG16"),
+        (["--preset", "quick", "--networks", "VGG61"], "patterns (Modified-*) are taken too"),
         (["--preset", "quick", "--epochs", "0"], "epochs"),
         (["--preset", "quick", "--only-fold", "9"], "from 1 to 3"),
         (["--preset", "quick", "--folds", "100"], "Use fewer folds"),
@@ -95,7 +96,7 @@ def test_failed_folds_are_grouped_and_the_exit_code_says_so(places, tiny, monkey
     monkeypatch.setattr(fold_module.FoldTrainer, "train", broken)
     assert train_all.main([*SMALL]) == train_all.EXIT_FAILED_FOLDS
     out = capsys.readouterr().out
-    assert "3 folds failed" in out
+    assert "3 folds failed; the same command tries again." in out
     assert "MemoryError: no memory left" in out
     assert "VGG16 r1 f1, VGG16 r1 f2, VGG16 r1 f3" in out
 
@@ -105,10 +106,12 @@ def test_the_command_on_a_card_names_no_place_of_this_machine(places, tiny, tmp_
 
     root = write_dataset(tmp_path / "slices", patients=6, slices_per_patient=2, size=64)
     flags = ["--dataset", str(root), "--networks", "VGG16", "--size", "32", "--folds", "2", "--rounds", "1"]
+    flags += ["--only-fold", "1"]
     assert train_all.main([*flags, "--epochs", "1", "--batch-size", "4"]) == 0
     (card,) = library.list_networks([places / "networks"])["VGG16"]
     assert str(tmp_path) not in card.path.read_text()
     assert "--dataset path/to/slices" in card.command
+    assert card.command.endswith("--only-fold 1")
 
 
 def start():
