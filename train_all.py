@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0 all done, 1 folds failed, 2 refused, 130 interrupted."""
     settings = Settings.from_environment()
     options = parser(settings).parse_args(arguments)
+    # compiled once for all folds, runs and processes of this machine; read by JAX when it starts
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(settings.cache_folder / "jax"))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     console = Console(soft_wrap=True)  # a log file keeps whole lines
     try:
@@ -100,6 +102,7 @@ def _run(options: argparse.Namespace, settings: Settings, console: Console) -> i
         save=options.save,
         precision=options.precision,
         curve_every=options.curve_every,
+        backups=settings.cache_folder / "epochs",
         command=_command(options, dataset),
     )
     left = campaign.left()

@@ -25,6 +25,8 @@ from covid_core.training.protocol import Protocol
 if TYPE_CHECKING:
     import keras
 
+    from covid_core.training.backup import Backup
+
 logger = logging.getLogger(__name__)
 
 SAVE_CHOICES = ("first", "all", "none")
@@ -70,6 +72,7 @@ class Campaign:
         save: Which networks are kept there: ``"first"`` (round 1, fold 1), ``"all"`` or ``"none"``.
         precision: Keras dtype policy; None chooses by the device.
         curve_every: Epochs between two tests for the learning curve, 0 for none.
+        backups: Folder for folds in flight, so that a kill costs minutes of a long fold; None for no backups.
         command: The command that repeats this campaign, for the cards.
     """
 
@@ -82,6 +85,7 @@ class Campaign:
     save: str = "first"
     precision: str | None = None
     curve_every: int = 5
+    backups: Path | None = None
     command: str = ""
 
     @property
@@ -150,7 +154,8 @@ def _by_network(tasks: Iterable[Task]) -> list[tuple[str, list[Task]]]:
 
 
 def _run_network(campaign: Campaign, model: str, tasks: list[Task], pixels: np.ndarray, observer: Observer) -> int:
-    from covid_core.training.fold import FoldTrainer, default_precision  # Keras: only who trains pays for it
+    from covid_core.training.devices import default_precision  # Keras: only who trains pays for it
+    from covid_core.training.fold import FoldTrainer
 
     protocol, dataset = campaign.protocol, campaign.dataset
     precision = campaign.precision or default_precision()
@@ -158,6 +163,7 @@ def _run_network(campaign: Campaign, model: str, tasks: list[Task], pixels: np.n
     failures = 0
     for task in tasks:
         observer.started(task)
+        backup = _backup_of(campaign, task, precision)
         try:
             result = trainer.train(
                 pixels,
@@ -167,6 +173,7 @@ def _run_network(campaign: Campaign, model: str, tasks: list[Task], pixels: np.n
                 campaign.experiment.id,
                 campaign.curve_every,
                 _epochs_of(task, observer),
+                backup,
             )
             if _kept(campaign.save, task):
                 _keep(campaign, trainer.network, task, result, pixels)
@@ -178,12 +185,23 @@ def _run_network(campaign: Campaign, model: str, tasks: list[Task], pixels: np.n
             failures += 1
             result = _failure(campaign, task, error)
         campaign.store.add_fold(result)
+        if backup and result.status == "done":
+            backup.remove()
         observer.finished(task, result)
     return failures
 
 
 def _epochs_of(task: Task, observer: Observer) -> Callable[[int, dict[str, float]], None]:
     return lambda number, values: observer.epoch(task, number, values)
+
+
+def _backup_of(campaign: Campaign, task: Task, precision: str) -> Backup | None:
+    from covid_core.training.backup import Backup
+
+    if campaign.backups is None:
+        return None
+    model, round, fold = task.key
+    return Backup(campaign.backups / f"{campaign.experiment.id}-{model}-r{round}-f{fold}-{precision}.npz")
 
 
 def _failure(campaign: Campaign, task: Task, error: Exception) -> FoldResult:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
 
 import keras
 import numpy as np
@@ -17,6 +15,8 @@ from covid_core.errors import ProtocolError
 from covid_core.models.build import build_model
 from covid_core.results import metrics
 from covid_core.results.records import FoldResult, Predictions
+from covid_core.training.backup import Backup, BackupEpochs, Progress
+from covid_core.training.devices import facts, gpus
 from covid_core.training.protocol import Protocol
 
 OnEpoch = Callable[[int, dict[str, float]], None]
@@ -60,6 +60,7 @@ class FoldTrainer:
         experiment: str,
         curve_every: int = 5,
         on_epoch: OnEpoch | None = None,
+        backup: Backup | None = None,
     ) -> FoldResult:
         """Trains on the fold's training slices and predicts its test slices.
 
@@ -71,6 +72,8 @@ class FoldTrainer:
             experiment: Id that the result is filed under.
             curve_every: Epochs between two tests for the learning curve; 0 for none. Nothing is chosen by them.
             on_epoch: Called with the epoch's number from 1 and its curve values.
+            backup: Where the fold is saved between epochs; one that is there is continued, with the same result. It
+                stays when the fold is finished: the caller removes it once the result is safe.
 
         Returns:
             The finished fold, counts at probability 0.5.
@@ -84,18 +87,31 @@ class FoldTrainer:
         self._start_from(seed)
         test_pixels = np.asarray(pixels[fold.test])
         positive = labels[fold.test] == self.classes - 1
-        batches = _Batches(pixels, labels, fold.train, protocol.batch_size, seed)
         curve = _Curve(lambda: self._probabilities(test_pixels), positive, protocol.epochs, curve_every, on_epoch)
-        started = time.perf_counter()
-        trainer.fit(batches, epochs=protocol.epochs, verbose=0, callbacks=[keras.callbacks.TerminateOnNaN(), curve])
+        callbacks = [keras.callbacks.TerminateOnNaN(), curve]
+        if backup:
+            state = [*trainer.variables, *trainer.optimizer.variables]
+            curve.go_on_from(backup.restore(state, curve.history))
+            callbacks.append(BackupEpochs(backup, state, curve.progress))
+        batches = _Batches(pixels, labels, fold.train, protocol.batch_size, seed, curve.epochs_done)
+        trainer.fit(
+            batches,
+            initial_epoch=curve.epochs_done,
+            epochs=protocol.epochs,
+            shuffle=False,  # the batches have their own order, which a continued fold can repeat
+            verbose=0,
+            callbacks=callbacks,
+        )
         if not np.isfinite(curve.history["loss"][-1]):
+            if backup:
+                backup.remove()
             raise ProtocolError(
                 f"Expected a finite loss. Received: {curve.history['loss'][-1]} after epoch "
                 f"{len(curve.history['loss'])}. "
                 f"Use a lower learning rate than {protocol.learning_rate_of(self.model):g} for {self.model}."
             )
         probabilities = self._probabilities(test_pixels)
-        seconds = time.perf_counter() - started
+        seconds = curve.seconds
         images = len(batches) * batches.batch_size * protocol.epochs
         return FoldResult(
             experiment=experiment,
@@ -133,7 +149,7 @@ class FoldTrainer:
             optimizer.build(self._trainer.trainable_variables)
             self._optimizer_start = [keras.ops.convert_to_numpy(variable) for variable in optimizer.variables]
             # XLA on the TensorFlow CPU backend made a step of EfficientNetB0 ten times slower
-            jit = False if keras.backend.backend() == "tensorflow" and not _gpus() else "auto"
+            jit = False if keras.backend.backend() == "tensorflow" and not gpus() else "auto"
             self._trainer.compile(
                 optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=jit
             )
@@ -171,16 +187,28 @@ class FoldTrainer:
 
 
 class _Batches(keras.utils.PyDataset):
-    """Whole batches of training slices in a new order each epoch; a short last batch would upset batch statistics."""
+    """Whole batches of training slices in a new order each epoch; a short last batch would upset batch statistics.
 
-    def __init__(self, pixels: np.ndarray, labels: np.ndarray, positions: np.ndarray, batch_size: int, seed: int):
+    The order of an epoch follows from the seed and its number alone: ``epochs_done`` of them are passed over.
+    """
+
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        labels: np.ndarray,
+        positions: np.ndarray,
+        batch_size: int,
+        seed: int,
+        epochs_done: int = 0,
+    ):
         super().__init__()
         self.batch_size = min(batch_size, len(positions))
         self._pixels = pixels
         self._labels = labels
         self._positions = positions
         self._rng = np.random.default_rng(seed)
-        self._order = self._rng.permutation(positions)
+        for _ in range(epochs_done + 1):
+            self._order = self._rng.permutation(positions)
 
     def __len__(self) -> int:
         return len(self._positions) // self.batch_size
@@ -194,7 +222,7 @@ class _Batches(keras.utils.PyDataset):
 
 
 class _Curve(keras.callbacks.Callback):
-    """Collects the learning curve and the seconds spent on training alone."""
+    """Collects the learning curve, the fold's seconds, and those spent on training alone."""
 
     def __init__(
         self,
@@ -209,12 +237,30 @@ class _Curve(keras.callbacks.Callback):
         if every:
             self.history |= {"test_loss": [], "test_accuracy": []}
         self.training_seconds = 0.0
+        self._fold_started = time.perf_counter()
         self._probabilities = probabilities
         self._positive = positive
         self._epochs = epochs
         self._every = every
         self._on_epoch = on_epoch
         self._started = 0.0
+
+    @property
+    def epochs_done(self) -> int:
+        return len(self.history["loss"])
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._fold_started
+
+    def progress(self) -> Progress:
+        return Progress(self.epochs_done, self.history, self.training_seconds, self.seconds)
+
+    def go_on_from(self, progress: Progress | None) -> None:
+        if progress:
+            self.history = progress.history
+            self.training_seconds = progress.training_seconds
+            self._fold_started -= progress.seconds
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._started = time.perf_counter()
@@ -238,25 +284,3 @@ class _Curve(keras.callbacks.Callback):
             "test_loss": float(-np.log(np.maximum(of_truth, keras.config.epsilon())).mean()),
             "test_accuracy": float(((probabilities >= metrics.THRESHOLD) == self._positive).mean()),
         }
-
-
-def default_precision() -> str:
-    """``"mixed_bfloat16"`` where the backend sees a GPU, else ``"float32"``."""
-    return "mixed_bfloat16" if _gpus() else "float32"
-
-
-def facts(precision: str) -> dict[str, str]:
-    """What a fold ran on, as strings that are recorded with it: backend, device, precision, versions."""
-    backend = keras.backend.backend()
-    versions = f"keras {keras.version()}, {backend} {version(backend)}, python {platform.python_version()}"
-    gpus = _gpus()
-    return {
-        "backend": backend,
-        "device": gpus[0] if gpus else f"CPU {platform.machine()}",
-        "precision": precision,
-        "versions": versions,
-    }
-
-
-def _gpus() -> list[str]:
-    return [str(device) for device in keras.distribution.list_devices("gpu")]

@@ -8,6 +8,7 @@ from covid_core.data.dataset import Dataset
 from covid_core.errors import DatasetError, ProtocolError
 from covid_core.models import library
 from covid_core.results.store import ResultsStore
+from covid_core.training import backup as backup_module
 from covid_core.training import fold as fold_module
 from covid_core.training.campaign import Campaign, run_campaign
 from covid_core.training.estimate import estimate
@@ -150,3 +151,26 @@ def test_estimate_comes_from_stored_folds_and_scales_with_pixels(campaign):
     after = estimate(larger.left(), larger)
     assert after.unknown == ()
     assert after.seconds == pytest.approx(2 * 24 * 2 * 4 / speed)
+
+
+def test_a_fold_in_flight_goes_on_where_it_was_and_its_backup_goes_once_it_is_stored(campaign, tmp_path, monkeypatch):
+    monkeypatch.setattr(backup_module.Backup.__init__, "__defaults__", (0.0,))
+    campaign = replace(campaign, networks=("VGG16",), only_folds=(1,), backups=tmp_path / "epochs")
+    epochs = []
+
+    class Killed(Silent):
+        def epoch(self, task, number, values):
+            if number == 2:
+                raise KeyboardInterrupt
+
+    class Counts(Silent):
+        def epoch(self, task, number, values):
+            epochs.append(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(campaign, PIXELS, Killed())
+    assert len(list((tmp_path / "epochs").iterdir())) == 1
+    run_campaign(campaign, PIXELS, Counts())
+    assert epochs[0] == 2
+    assert list((tmp_path / "epochs").iterdir()) == []
+    assert len(table(campaign)) == 1
