@@ -16,6 +16,7 @@ from covid_core.models.build import build_model
 from covid_core.results import metrics
 from covid_core.results.records import FoldResult, Predictions
 from covid_core.training.backup import Backup, BackupEpochs, Progress
+from covid_core.training.batches import Batches
 from covid_core.training.devices import facts, gpus
 from covid_core.training.protocol import Protocol
 
@@ -49,7 +50,7 @@ class FoldTrainer:
     @property
     def network(self) -> keras.Model:
         """The flat network without augmentation, with the weights of the fold trained last."""
-        return self._ready().get_layer(self.model)
+        return self.trainer.get_layer(self.model)
 
     def train(
         self,
@@ -83,7 +84,7 @@ class FoldTrainer:
         """
         protocol = self.protocol
         seed = protocol.fold_seed(self.model, fold.round, fold.fold)
-        trainer = self._ready()
+        trainer = self.trainer
         self._start_from(seed)
         test_pixels = np.asarray(pixels[fold.test])
         positive = labels[fold.test] == self.classes - 1
@@ -93,7 +94,7 @@ class FoldTrainer:
             state = [*trainer.variables, *trainer.optimizer.variables]
             curve.go_on_from(backup.restore(state, curve.history))
             callbacks.append(BackupEpochs(backup, state, curve.progress))
-        batches = _Batches(pixels, labels, fold.train, protocol.batch_size, seed, curve.epochs_done)
+        batches = Batches(pixels, labels, fold.train, protocol.batch_size, seed, curve.epochs_done)
         trainer.fit(
             batches,
             initial_epoch=curve.epochs_done,
@@ -134,7 +135,9 @@ class FoldTrainer:
             facts=facts(self.precision),
         )
 
-    def _ready(self) -> keras.Model:
+    @property
+    def trainer(self) -> keras.Model:
+        """Augmentation and network as one compiled model, built and traced once; what ``fit`` runs."""
         if self._trainer is None:
             self._trainer = self._build()
             rate = self.protocol.learning_rate_of(self.model)
@@ -173,7 +176,7 @@ class FoldTrainer:
         """Variables of a network built under ``seed``, the optimiser as new, and every generator reseeded."""
         keras.utils.set_random_seed(seed)
         fresh = self._build()
-        trainer = self._ready()
+        trainer = self.trainer
         for variable, start in zip(trainer.variables, fresh.variables, strict=True):
             variable.assign(start.value)
         for variable, start in zip(trainer.optimizer.variables, self._optimizer_start, strict=True):
@@ -182,43 +185,8 @@ class FoldTrainer:
 
     def _probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """float32 ``(N,)``: the positive class's probabilities, without augmentation."""
-        outputs = self._ready().predict(pixels, batch_size=self.protocol.batch_size, verbose=0)
+        outputs = self.trainer.predict(pixels, batch_size=self.protocol.batch_size, verbose=0)
         return np.asarray(outputs[:, -1], np.float32)
-
-
-class _Batches(keras.utils.PyDataset):
-    """Whole batches of training slices in a new order each epoch; a short last batch would upset batch statistics.
-
-    The order of an epoch follows from the seed and its number alone: ``epochs_done`` of them are passed over.
-    """
-
-    def __init__(
-        self,
-        pixels: np.ndarray,
-        labels: np.ndarray,
-        positions: np.ndarray,
-        batch_size: int,
-        seed: int,
-        epochs_done: int = 0,
-    ):
-        super().__init__()
-        self.batch_size = min(batch_size, len(positions))
-        self._pixels = pixels
-        self._labels = labels
-        self._positions = positions
-        self._rng = np.random.default_rng(seed)
-        for _ in range(epochs_done + 1):
-            self._order = self._rng.permutation(positions)
-
-    def __len__(self) -> int:
-        return len(self._positions) // self.batch_size
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        batch = np.sort(self._order[index * self.batch_size : (index + 1) * self.batch_size])
-        return np.asarray(self._pixels[batch]), self._labels[batch].astype(np.int32)
-
-    def on_epoch_end(self) -> None:
-        self._order = self._rng.permutation(self._positions)
 
 
 class _Curve(keras.callbacks.Callback):

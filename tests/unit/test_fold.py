@@ -9,6 +9,7 @@ from covid_core.data.splits import repeated_folds
 from covid_core.errors import ProtocolError
 from covid_core.results import metrics
 from covid_core.training import fold as fold_module
+from covid_core.training.batches import Batches
 from covid_core.training.fold import FoldTrainer
 from covid_core.training.protocol import Protocol
 
@@ -66,7 +67,7 @@ def test_the_kept_network_gives_the_stored_probabilities():
 
 
 def test_every_step_sees_whole_batches_and_each_slice_at_most_once_an_epoch():
-    batches = fold_module._Batches(np.arange(20)[:, None], np.arange(20), np.arange(3, 20), 5, seed=0)
+    batches = Batches(np.arange(20)[:, None], np.arange(20), np.arange(3, 20), 5, seed=0)
     first = np.concatenate([batches[i][1] for i in range(len(batches))])
     batches.on_epoch_end()
     second = np.concatenate([batches[i][1] for i in range(len(batches))])
@@ -92,7 +93,7 @@ def test_a_diverged_fold_is_an_error_with_advice():
     wild = replace(PROTOCOL, learning_rate=1.0)
     pixels = PIXELS.copy()
     trainer = FoldTrainer("ResNet50", wild, 2, len(LABELS))
-    trainer._ready()
+    trainer.trainer
     trainer._start_from = lambda seed: (
         trainer._trainer.get_layer("ResNet50")
         .get_layer("conv")

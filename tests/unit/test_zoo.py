@@ -35,6 +35,9 @@ def test_light_modules_import_no_deep_learning_library():
     heavy = (
         "models.build",
         "data.augment",
+        "training.backup",
+        "training.batches",
+        "training.devices",
         "training.fold",
         "explain.gradcam",
         "explain.activations",
