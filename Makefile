@@ -14,7 +14,8 @@ run: $(VENV)/requirements.stamp
 test: $(VENV)/requirements-dev.stamp $(VENV)/browser.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 tests/unit tests/app  # building a network keeps one core busy
+	$(BIN)/python -m pytest tests/browser              # alone: it watches the clock
 
 lint: $(VENV)/requirements-dev.stamp
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from covid_core.ui.errors import shown_errors
 from covid_core.ui.frame import frame
 from covid_core.ui.networks import card_details, pick_network, trained_networks
 from covid_core.ui.slices import pick_slice
+from covid_core.ui.tables import probability_text
 
 frame("Grad-CAM", "Which regions of a slice speak for a class, in the eyes of one network.")
 
@@ -52,7 +53,7 @@ heat = resize_heat(normalise(result.maps[0]), chosen.pixels.shape)
 with place.container():
     columns = st.columns(len(network.classes))
     for column, name, probability in zip(columns, network.classes, result.probabilities[0], strict=True):
-        column.metric(f"Probability of {name}", f"{probability:.4f}", border=True)
+        column.metric(f"Probability of {name}", probability_text(probability), border=True)
     st.caption(
         "The network's softmax output for this single slice. A value near 1 can still be wrong, above all for slices "
         "from another hospital, scanner or window than the network was trained on. "

@@ -35,6 +35,13 @@ def score_text(mean: float, half_width: float) -> str:
     return f"{mean:.4f}" if pd.isna(half_width) else f"{mean:.4f} ± {half_width:.4f}"
 
 
+def probability_text(probability: float) -> str:
+    """Four digits; never ``1.0000`` or ``0.0000``, which would claim a certainty that no network has."""
+    if probability > 0.99995:
+        return "> 0.9999"
+    return "< 0.0001" if probability < 0.00005 else f"{probability:.4f}"
+
+
 def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
     """Draw the leaderboard; a click on a header sorts.
 

@@ -16,7 +16,7 @@ from covid_core.results.records import Experiment
 from covid_core.ui.campaigns import campaign_state, curve_points
 from covid_core.ui.errors import plain
 from covid_core.ui.networks import card_labels, same_fold
-from covid_core.ui.tables import experiment_labels, row_labels, score_text
+from covid_core.ui.tables import experiment_labels, probability_text, row_labels, score_text
 
 
 def card(name: str, **changes: object) -> Card:
@@ -52,6 +52,14 @@ def test_an_error_of_the_core_ends_the_page_and_any_other_passes():
 )
 def test_scores_have_a_fixed_width_so_that_they_sort_as_text(mean, half, text):
     assert score_text(mean, half) == text
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [(1.0, "> 0.9999"), (0.99994, "0.9999"), (0.5, "0.5000"), (0.00006, "0.0001"), (0.0, "< 0.0001")],
+)
+def test_no_probability_is_shown_as_certain(probability, text):
+    assert probability_text(probability) == text
 
 
 def test_every_row_of_a_leaderboard_has_a_label_of_its_own(full_store):

@@ -59,6 +59,18 @@ def test_a_fold_trained_after_another_equals_the_fold_trained_alone():
     assert after.history["loss"] == alone.history["loss"]
 
 
+def test_a_second_fold_does_not_make_tensorflow_forget_the_traced_step(monkeypatch):
+    tf = pytest.importorskip("tensorflow")
+    trainer = FoldTrainer("ResNet50", PROTOCOL, 2, len(LABELS))
+    trained(1, trainer)
+
+    def forgets(*arguments):
+        raise AssertionError("clears the caches of every tf.function")
+
+    monkeypatch.setattr(tf.random, "set_seed", forgets)
+    trained(2, trainer)
+
+
 def test_the_kept_network_gives_the_stored_probabilities():
     trainer = FoldTrainer("ResNet50", PROTOCOL, 2, len(LABELS))
     result, fold = trained(3, trainer)
