@@ -18,15 +18,17 @@ from rich.table import Table
 
 from covid_core.data.cache import decoded
 from covid_core.data.dataset import Dataset, load_dataset
-from covid_core.errors import CovidCoreError
+from covid_core.errors import CovidCoreError, EngineError
 from covid_core.results import metrics
 from covid_core.results.exchange import export_results, open_store
 from covid_core.results.records import FoldResult
 from covid_core.settings import Settings
-from covid_core.training.campaign import SAVE_CHOICES, Campaign, Task, run_campaign
+from covid_core.training.campaign import Campaign, run_campaign
+from covid_core.training.engines import Engine, LocalEngine, RayEngine
 from covid_core.training.estimate import Estimate, estimate
 from covid_core.training.protocol import PRECISIONS, PRESETS, Preset, Protocol
 from covid_core.training.selection import select_networks
+from covid_core.training.tasks import SAVE_CHOICES, Task
 
 EXIT_FAILED_FOLDS = 1
 EXIT_USAGE = 2
@@ -80,6 +82,19 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     add("--store", default=settings.store_url, help="SQLAlchemy URL of the results store")
     add("--output", type=Path, default=settings.network_folders[-1], help="folder for trained networks")
     add("--export", type=Path, help="write the experiment's results as CSV into this folder at the end")
+    add(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where folds run: one by one in this process, or on Ray",
+    )
+    add("--address", help="of a running Ray cluster, host:port or auto; without it one is started on this machine")
+    add("--gpus-per-fold", type=float, help="with Ray, 0.25 trains four folds on a GPU (default: 1, without GPUs 0)")
+    add(
+        "--cpus-per-fold",
+        type=int,
+        help="with Ray, cores and threads of a fold (default: as large a share as of the GPUs; without GPUs all cores)",
+    )
     add("--dry-run", action="store_true", help="list the folds and an estimate, train nothing")
     return flags
 
@@ -88,6 +103,7 @@ def _run(options: argparse.Namespace, settings: Settings, console: Console) -> i
     preset = PRESETS[options.preset]
     protocol = _protocol(options, preset)
     networks = select_networks(options.networks or preset.networks)
+    engine = _engine(options)
     store = open_store(options.store, settings.results_folder)
     dataset = _dataset(options, preset, settings)
     for warning in dataset.warnings:
@@ -122,7 +138,7 @@ def _run(options: argparse.Namespace, settings: Settings, console: Console) -> i
             )
             progress.remove_task(bar)
             observer = _Bars(progress, left, protocol.epochs)
-            run_campaign(campaign, pixels, observer)
+            run_campaign(campaign, pixels, observer, engine)
             failures = observer.failures
     _print_scores(console, campaign)
     if options.export:
@@ -139,6 +155,16 @@ def _protocol(options: argparse.Namespace, preset: Preset) -> Protocol:
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     protocol = replace(preset.protocol, **given)
     return protocol if options.learning_rate is None else protocol.with_learning_rate(options.learning_rate)
+
+
+def _engine(options: argparse.Namespace) -> Engine:
+    if options.engine == "ray":
+        return RayEngine(options.address, options.gpus_per_fold, options.cpus_per_fold)
+    for name in ("address", "gpus_per_fold", "cpus_per_fold"):
+        if getattr(options, name) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise EngineError(f"Expected --engine ray with {flag}. Received: --engine local. Add it, or drop {flag}.")
+    return LocalEngine()
 
 
 def _dataset(options: argparse.Namespace, preset: Preset, settings: Settings) -> Dataset:
@@ -229,36 +255,48 @@ class _Bars:
         self._progress = progress
         self._epochs = epochs
         self._finished = 0
+        self._running: dict[tuple[str, int, int], int] = {}  # epochs done of each fold under way
         self._bar = progress.add_task("epochs", total=len(left) * epochs)
 
     def started(self, task: Task) -> None:
-        self._describe(task, "building")
+        self._running[task.key] = 0
+        self._show(task, "building")
 
     def epoch(self, task: Task, number: int, values: dict[str, float]) -> None:
-        self._describe(task, f"loss {values['loss']:.3f}, accuracy {values['accuracy']:.3f}")
-        self._progress.update(self._bar, completed=self._finished * self._epochs + number)
+        self._running[task.key] = number
+        self._show(task, f"loss {values['loss']:.3f}, accuracy {values['accuracy']:.3f}")
         if not self._progress.console.is_terminal:  # a log file shows no bar: a line an epoch instead
             shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items() if value == value)
             self._progress.console.print(
-                f"        {task.model}  epoch {number}/{self._epochs}  {shown}", highlight=False
+                f"        {_name(task)}  epoch {number}/{self._epochs}  {shown}", highlight=False
             )
 
     def finished(self, task: Task, result: FoldResult) -> None:
+        self._running.pop(task.key, None)
         self._finished += 1
-        self._progress.update(self._bar, completed=self._finished * self._epochs)
-        name = f"{task.model}  round {task.fold.round}  fold {task.fold.fold}"
+        self._advance()
         if result.status == "failed":
             self.failures.append(result)
             reason = (result.error or "").strip().splitlines()[-1]
-            self._progress.console.print(f"[red]failed[/] {name}  {reason}", highlight=False)
+            self._progress.console.print(f"[red]failed[/] {_name(task)}  {reason}", highlight=False)
             return
         scores = "  ".join(f"{key} {value:.4f}" for key, value in metrics.scores(*result.counts).items())
         speed = f"{result.seconds:.0f} s  {result.images_per_second:.1f} images/s"
-        self._progress.console.print(f"[green]done[/]   {name}  {scores}  {speed}", highlight=False)
+        self._progress.console.print(f"[green]done[/]   {_name(task)}  {scores}  {speed}", highlight=False)
 
-    def _describe(self, task: Task, state: str) -> None:
-        text = f"{task.model} r{task.fold.round} f{task.fold.fold}: {state}"
+    def _show(self, task: Task, state: str) -> None:
+        others = f" (+{len(self._running) - 1})" if len(self._running) > 1 else ""
+        text = f"{task.model} r{task.fold.round} f{task.fold.fold}: {state}{others}"
         self._progress.update(self._bar, description=text)
+        self._advance()
+
+    def _advance(self) -> None:
+        done = self._finished * self._epochs + sum(self._running.values())
+        self._progress.update(self._bar, completed=done)
+
+
+def _name(task: Task) -> str:
+    return f"{task.model}  round {task.fold.round}  fold {task.fold.fold}"
 
 
 def _print_scores(console: Console, campaign: Campaign) -> None:

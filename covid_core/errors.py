@@ -27,3 +27,7 @@ class ProtocolError(CovidCoreError):
 
 class StoreError(CovidCoreError):
     """A results store that cannot be opened, read or written."""
+
+
+class EngineError(CovidCoreError):
+    """A place for training, such as a Ray cluster, that is not there or has no room for a fold."""

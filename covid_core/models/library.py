@@ -14,7 +14,7 @@ import io
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,23 +138,37 @@ def load_network(card: Card) -> keras.Model:
     return network
 
 
+@dataclass(frozen=True)
+class PackedNetwork:
+    """A trained network as the two files that will hold it, on its way to a library's folder.
+
+    Args:
+        card: Its card; the path is relative to the folder.
+        weights: Content of the weights' file.
+    """
+
+    card: Card
+    weights: bytes
+
+
 def save_network(
     network: keras.Model, folder: str | Path, name: str, held_out: np.ndarray, facts_of_card: dict[str, Any]
 ) -> Card:
-    """Stores a network's weights, as float16 if that leaves its probabilities as they are, and its card.
+    """``pack_network``, then ``store_network``."""
+    return store_network(pack_network(network, name, held_out, facts_of_card), folder)
+
+
+def pack_network(network: keras.Model, name: str, held_out: np.ndarray, facts_of_card: dict[str, Any]) -> PackedNetwork:
+    """A network's weights, as float16 if that leaves its probabilities as they are, and its card.
 
     Args:
         network: A flat model as ``build_model`` makes it.
-        folder: The library's folder.
         name: Name of the files.
         held_out: uint8 ``(N, size, size, 1)``: slices on which the rounded weights are compared with the exact ones.
         facts_of_card: The fields of ``Card`` that are not computed here.
 
     Returns:
-        The card as written. The card is written last, so a card stands for a complete network.
-
-    Raises:
-        LibraryError: The disk is full or not writable.
+        Plain bytes that can be written here or on another machine.
     """
     exact = network.get_weights()
     half = [_half(array) for array in exact]
@@ -167,24 +181,36 @@ def save_network(
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{f"{number:04d}": array for number, array in enumerate(stored)})
     data = buffer.getvalue()
-    path = Path(folder) / network.name / f"{name}.json"
     card = Card(
         model=network.name,
         weights=f"{name}.npz",
         sha256=hashlib.sha256(data).hexdigest(),
         weights_dtype="float16" if fits else "float32",
         probability_shift=shift if fits else 0.0,
-        path=path,
+        path=Path(network.name) / f"{name}.json",
         **facts_of_card,
     )
+    return PackedNetwork(card, data)
+
+
+def store_network(packed: PackedNetwork, folder: str | Path) -> Card:
+    """Writes a packed network into a library's folder.
+
+    Returns:
+        The card as written. The card is written last, so a card stands for a complete network.
+
+    Raises:
+        LibraryError: The disk is full or not writable.
+    """
+    card = replace(packed.card, path=Path(folder) / packed.card.path)
     values = {"format": FORMAT} | {key: value for key, value in asdict(card).items() if key != "path"}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(card.weights_path, data)
-        _write_whole(path, (json.dumps(values, indent=2) + "\n").encode())
+        card.path.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(card.weights_path, packed.weights)
+        _write_whole(card.path, (json.dumps(values, indent=2) + "\n").encode())
     except OSError as error:
         raise LibraryError(
-            f"Expected to write {path.parent}. Received: {error.strerror}. Nothing else is lost."
+            f"Expected to write {card.path.parent}. Received: {error.strerror}. Nothing else is lost."
         ) from error
     return card
 

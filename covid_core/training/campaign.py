@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import traceback
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-from typing import Protocol as Interface
 
 import numpy as np
 
 from covid_core.data.dataset import Dataset
-from covid_core.data.splits import Fold, repeated_folds
-from covid_core.errors import DatasetError, ProtocolError, StoreError
+from covid_core.data.splits import repeated_folds
+from covid_core.errors import DatasetError, LibraryError, ProtocolError
 from covid_core.models import library
-from covid_core.results import metrics
 from covid_core.results.records import Experiment, FoldResult
 from covid_core.results.store import ResultsStore
+from covid_core.training.engines import Engine, LocalEngine
 from covid_core.training.protocol import Protocol
-
-if TYPE_CHECKING:
-    import keras
-
-    from covid_core.training.backup import Backup
-
-logger = logging.getLogger(__name__)
-
-SAVE_CHOICES = ("first", "all", "none")
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """One network to train and test on one fold."""
-
-    model: str
-    fold: Fold
-
-    @property
-    def key(self) -> tuple[str, int, int]:
-        """As ``ResultsStore.done_keys`` names it: network, round, fold."""
-        return (self.model, self.fold.round, self.fold.fold)
-
-
-class Observer(Interface):
-    """What a campaign tells while it runs; the command line draws a bar from it."""
-
-    def started(self, task: Task) -> None:
-        """A fold begins."""
-
-    def epoch(self, task: Task, number: int, values: dict[str, float]) -> None:
-        """An epoch of it has ended."""
-
-    def finished(self, task: Task, result: FoldResult) -> None:
-        """The fold is stored, done or failed."""
+from covid_core.training.tasks import Observer, Outcome, Task, Work, failure
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +61,20 @@ class Campaign:
             split=self.protocol.split,
         )
 
+    @property
+    def work(self) -> Work:
+        """What travels to wherever folds are trained."""
+        return Work(
+            dataset=self.dataset,
+            protocol=self.protocol,
+            experiment=self.experiment.id,
+            save=self.save,
+            precision=self.precision,
+            curve_every=self.curve_every,
+            backups=self.backups,
+            command=self.command,
+        )
+
     def tasks(self) -> list[Task]:
         """All folds of all networks: network by network, so that each is built and traced once.
 
@@ -125,124 +101,45 @@ class Campaign:
         return [task for task in self.tasks() if task.key not in done]
 
 
-def run_campaign(campaign: Campaign, pixels: np.ndarray, observer: Observer) -> int:
+def run_campaign(campaign: Campaign, pixels: np.ndarray, observer: Observer, engine: Engine | None = None) -> int:
     """Trains what is left, network by network.
 
     A fold that fails is stored with its traceback, and the rest goes on. Whatever ends the process costs at most the
-    fold in flight.
+    folds in flight. Folds may run anywhere; store and networks are written here.
 
     Args:
         campaign: What to train.
         pixels: uint8 ``(N, size, size, 1)``: the data set's slices, see ``data.cache.decoded``.
         observer: Told of every fold and epoch.
+        engine: Where folds run; by default in this process.
 
     Returns:
         The number of folds that failed.
+
+    Raises:
+        EngineError: The engine has no place for folds.
     """
     campaign.store.add_experiment(campaign.experiment)
+    left = campaign.left()
+    if not left:
+        return 0
     failures = 0
-    for model, tasks in _by_network(campaign.left()):
-        failures += _run_network(campaign, model, tasks, pixels, observer)
+    # closed at once, whatever happens here: an engine may hold a whole cluster
+    with closing((engine or LocalEngine()).outcomes(campaign.work, pixels, left, observer)) as outcomes:
+        for task, outcome in outcomes:
+            result = _filed(campaign, task, outcome)
+            failures += result.status == "failed"
+            observer.finished(task, result)
     return failures
 
 
-def _by_network(tasks: Iterable[Task]) -> list[tuple[str, list[Task]]]:
-    groups: dict[str, list[Task]] = {}
-    for task in tasks:
-        groups.setdefault(task.model, []).append(task)
-    return list(groups.items())
-
-
-def _run_network(campaign: Campaign, model: str, tasks: list[Task], pixels: np.ndarray, observer: Observer) -> int:
-    from covid_core.training.devices import default_precision  # Keras: only who trains pays for it
-    from covid_core.training.fold import FoldTrainer
-
-    protocol, dataset = campaign.protocol, campaign.dataset
-    precision = campaign.precision or default_precision()
-    trainer = FoldTrainer(model, protocol, len(dataset.classes), len(dataset), precision)
-    failures = 0
-    for task in tasks:
-        observer.started(task)
-        backup = _backup_of(campaign, task, precision)
+def _filed(campaign: Campaign, task: Task, outcome: Outcome) -> FoldResult:
+    """Network first: a fold that is stored as done is not trained again."""
+    result = outcome.result
+    if outcome.network is not None:
         try:
-            result = trainer.train(
-                pixels,
-                dataset.labels,
-                dataset.paths,
-                task.fold,
-                campaign.experiment.id,
-                campaign.curve_every,
-                _epochs_of(task, observer),
-                backup,
-            )
-            if _kept(campaign.save, task):
-                _keep(campaign, trainer.network, task, result, pixels)
-        except StoreError:
-            raise
-        except Exception as error:
-            # whatever fails in one fold must not cost the others
-            logger.debug("fold failed", exc_info=True)
-            failures += 1
-            result = _failure(campaign, task, error)
-        campaign.store.add_fold(result)
-        if backup and result.status == "done":
-            backup.remove()
-        observer.finished(task, result)
-    return failures
-
-
-def _epochs_of(task: Task, observer: Observer) -> Callable[[int, dict[str, float]], None]:
-    return lambda number, values: observer.epoch(task, number, values)
-
-
-def _backup_of(campaign: Campaign, task: Task, precision: str) -> Backup | None:
-    from covid_core.training.backup import Backup
-
-    if campaign.backups is None:
-        return None
-    model, round, fold = task.key
-    return Backup(campaign.backups / f"{campaign.experiment.id}-{model}-r{round}-f{fold}-{precision}.npz")
-
-
-def _failure(campaign: Campaign, task: Task, error: Exception) -> FoldResult:
-    return FoldResult(
-        experiment=campaign.experiment.id,
-        model=task.model,
-        round=task.fold.round,
-        fold=task.fold.fold,
-        status="failed",
-        seed=campaign.protocol.fold_seed(task.model, task.fold.round, task.fold.fold),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        error="".join(traceback.format_exception(error)),
-    )
-
-
-def _kept(save: str, task: Task) -> bool:
-    return save == "all" or (save == "first" and (task.fold.round, task.fold.fold) == (1, 1))
-
-
-def _keep(campaign: Campaign, network: keras.Model, task: Task, result: FoldResult, pixels: np.ndarray) -> None:
-    protocol, dataset = campaign.protocol, campaign.dataset
-    library.save_network(
-        network,
-        campaign.output,
-        f"{campaign.experiment.id}-r{task.fold.round}-f{task.fold.fold}",
-        np.asarray(pixels[task.fold.test]),
-        {
-            "input_size": protocol.size,
-            "interpolation": protocol.interpolation,
-            "classes": dataset.classes,
-            "dataset": dataset.name,
-            "dataset_digest": dataset.digest,
-            "experiment": campaign.experiment.id,
-            "protocol": asdict(protocol),
-            "round": task.fold.round,
-            "fold": task.fold.fold,
-            "counts": result.counts,
-            "scores": metrics.scores(*result.counts),
-            "auc": result.auc,
-            "date": result.finished,
-            "command": campaign.command,
-            "facts": result.facts,
-        },
-    )
+            library.store_network(outcome.network, campaign.output)
+        except LibraryError as error:
+            result = failure(campaign.work, task, error)
+    campaign.store.add_fold(result)
+    return result

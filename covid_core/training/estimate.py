@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from covid_core.training.campaign import Campaign, Task
+from covid_core.training.campaign import Campaign
+from covid_core.training.tasks import Task
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ names = [m.name for m in pkgutil.walk_packages(covid_core.__path__, "covid_core.
 assert len(names) > 20, names
 for name in names:
     importlib.import_module(name)
-    found = {{"tensorflow", "keras", "jax", "torch"}} & set(sys.modules)
+    found = {{"tensorflow", "keras", "jax", "torch", "ray"}} & set(sys.modules)
     assert not found, f"{{name}} imports {{found}}"
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
