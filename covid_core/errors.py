@@ -31,3 +31,7 @@ class StoreError(CovidCoreError):
 
 class EngineError(CovidCoreError):
     """A place for training, such as a Ray cluster, that is not there or has no room for a fold."""
+
+
+class TimeLimitError(CovidCoreError):
+    """A fold that was stopped because the time of its run was up; nothing of it is kept."""

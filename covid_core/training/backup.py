@@ -120,5 +120,6 @@ class BackupEpochs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Every curve value of the epoch is in by now: this callback runs after the one that records them."""
-        if np.isfinite(logs["loss"]):  # nobody wants to continue a training that diverged
+        # not a part of an epoch, and nobody wants to continue a training that diverged
+        if not self.model.stop_training and np.isfinite(logs["loss"]):
             self._backup.save(self._variables, self._progress())

@@ -15,6 +15,7 @@ from covid_core.errors import DatasetError, LibraryError, ProtocolError
 from covid_core.models import library
 from covid_core.results.records import Experiment, FoldResult
 from covid_core.results.store import ResultsStore
+from covid_core.training.deadline import Deadline
 from covid_core.training.engines import Engine, LocalEngine
 from covid_core.training.protocol import Protocol
 from covid_core.training.tasks import Observer, Outcome, Task, Work, failure
@@ -36,6 +37,9 @@ class Campaign:
         curve_every: Epochs between two tests for the learning curve, 0 for none.
         backups: Folder for folds in flight, so that a kill costs minutes of a long fold; None for no backups.
         command: The command that repeats this campaign, for the cards.
+
+    Raises:
+        DatasetError: The data set is packed at another size or interpolation than the protocol's.
     """
 
     networks: Sequence[str]
@@ -50,13 +54,17 @@ class Campaign:
     backups: Path | None = None
     command: str = ""
 
+    def __post_init__(self) -> None:
+        self.dataset.check_packing(self.protocol.size, self.protocol.interpolation)
+
     @property
     def experiment(self) -> Experiment:
         """What the campaign's folds are filed under."""
+        packing = self.dataset.packing
         return Experiment(
             dataset=self.dataset.name,
             dataset_digest=self.dataset.digest,
-            transform=self.protocol.transform(),
+            transform=self.protocol.transform() | ({"packing": packing.transform()} if packing else {}),
             protocol=self.protocol.identity(),
             split=self.protocol.split,
         )
@@ -101,8 +109,14 @@ class Campaign:
         return [task for task in self.tasks() if task.key not in done]
 
 
-def run_campaign(campaign: Campaign, pixels: np.ndarray, observer: Observer, engine: Engine | None = None) -> int:
-    """Trains what is left, network by network.
+def run_campaign(
+    campaign: Campaign,
+    pixels: np.ndarray,
+    observer: Observer,
+    engine: Engine | None = None,
+    deadline: Deadline | None = None,
+) -> int:
+    """Trains what is left, network by network, as far as time allows.
 
     A fold that fails is stored with its traceback, and the rest goes on. Whatever ends the process costs at most the
     folds in flight. Folds may run anywhere; store and networks are written here.
@@ -112,6 +126,7 @@ def run_campaign(campaign: Campaign, pixels: np.ndarray, observer: Observer, eng
         pixels: uint8 ``(N, size, size, 1)``: the data set's slices, see ``data.cache.decoded``.
         observer: Told of every fold and epoch.
         engine: Where folds run; by default in this process.
+        deadline: Which folds may start, and when those in flight are given up; by default all may, and none is.
 
     Returns:
         The number of folds that failed.
@@ -125,7 +140,7 @@ def run_campaign(campaign: Campaign, pixels: np.ndarray, observer: Observer, eng
         return 0
     failures = 0
     # closed at once, whatever happens here: an engine may hold a whole cluster
-    with closing((engine or LocalEngine()).outcomes(campaign.work, pixels, left, observer)) as outcomes:
+    with closing((engine or LocalEngine()).outcomes(campaign.work, pixels, left, observer, deadline)) as outcomes:
         for task, outcome in outcomes:
             result = _filed(campaign, task, outcome)
             failures += result.status == "failed"

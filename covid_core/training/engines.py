@@ -18,11 +18,13 @@ from typing import Protocol as Interface
 
 import numpy as np
 
-from covid_core.errors import EngineError
+from covid_core.errors import EngineError, TimeLimitError
 from covid_core.training.tasks import Observer, Outcome, Task, TaskRunner, Work, failure
 
 if TYPE_CHECKING:
     from ray.util.queue import Queue
+
+    from covid_core.training.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,12 @@ class Engine(Interface):
     """Runs tasks somewhere."""
 
     def outcomes(
-        self, work: Work, pixels: np.ndarray, tasks: Iterable[Task], observer: Observer
+        self,
+        work: Work,
+        pixels: np.ndarray,
+        tasks: Iterable[Task],
+        observer: Observer,
+        deadline: Deadline | None = None,
     ) -> Iterator[tuple[Task, Outcome]]:
         """Each task with what became of it, as soon as it is finished, in any order.
 
@@ -51,6 +58,7 @@ class Engine(Interface):
             pixels: uint8 ``(N, size, size, 1)``: the data set's slices.
             tasks: Network by network, so that each is built and traced as seldom as possible.
             observer: Told of the start and the epochs of every fold, in the caller's thread.
+            deadline: Folds in flight when it has passed are given up.
 
         Raises:
             EngineError: There is no place for folds.
@@ -61,13 +69,24 @@ class LocalEngine:
     """One fold after another, in this process."""
 
     def outcomes(
-        self, work: Work, pixels: np.ndarray, tasks: Iterable[Task], observer: Observer
+        self,
+        work: Work,
+        pixels: np.ndarray,
+        tasks: Iterable[Task],
+        observer: Observer,
+        deadline: Deadline | None = None,
     ) -> Iterator[tuple[Task, Outcome]]:
         """See ``Engine``."""
         runner = TaskRunner(work, pixels)
-        for task in tasks:
+        stop = deadline.passed if deadline else None
+        for task in deadline.admitted(tasks) if deadline else tasks:
             observer.started(task)
-            yield task, runner.run(task, lambda number, values, task=task: observer.epoch(task, number, values))
+            try:
+                outcome = runner.run(task, lambda *news, task=task: observer.epoch(task, *news), stop)
+            except TimeLimitError as error:
+                logger.warning("%s, round %d, fold %d is given up: %s", *task.key, error)
+                return
+            yield task, outcome
 
 
 class RayEngine:
@@ -101,7 +120,12 @@ class RayEngine:
         self._cpus_per_fold = cpus_per_fold
 
     def outcomes(
-        self, work: Work, pixels: np.ndarray, tasks: Iterable[Task], observer: Observer
+        self,
+        work: Work,
+        pixels: np.ndarray,
+        tasks: Iterable[Task],
+        observer: Observer,
+        deadline: Deadline | None = None,
     ) -> Iterator[tuple[Task, Outcome]]:
         """See ``Engine``. A fold whose worker is lost starts again, up to ``RETRIES`` times."""
         import ray  # takes a second, and need not be installed
@@ -124,7 +148,7 @@ class RayEngine:
             # once into each machine's shared memory; workers there see the same read-only array
             shared_work, shared_pixels = ray.put(work), ray.put(np.asarray(pixels))
             workers = [worker.remote(shared_work, shared_pixels, news.queue) for _ in range(min(places, len(tasks)))]
-            yield from _outcomes(work, tasks, workers, news)
+            yield from _outcomes(work, tasks, workers, news, deadline)
         finally:
             ray.shutdown()
 
@@ -239,7 +263,9 @@ class _News:
             self._observer.started(self._tasks[key])
 
 
-def _outcomes(work: Work, tasks: list[Task], workers: list[Any], news: _News) -> Iterator[tuple[Task, Outcome]]:
+def _outcomes(
+    work: Work, tasks: list[Task], workers: list[Any], news: _News, deadline: Deadline | None
+) -> Iterator[tuple[Task, Outcome]]:
     """Gives each worker that is ready the next task. One without a task is ended, and leaves its place to a worker that
     lost its machine."""
     import ray
@@ -251,6 +277,9 @@ def _outcomes(work: Work, tasks: list[Task], workers: list[Any], news: _News) ->
     while (waiting and busy) or any(task is not None for _, task in busy.values()):
         done, _ = ray.wait(list(busy), timeout=POLL_SECONDS)
         news.tell()
+        if deadline and deadline.passed():
+            logger.warning("The time is up: folds in flight are given up.")
+            return
         for reference in done:
             worker, task = busy.pop(reference)
             outcome = None

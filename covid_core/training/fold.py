@@ -12,7 +12,7 @@ import numpy as np
 
 from covid_core.data.augment import augment
 from covid_core.data.splits import Fold
-from covid_core.errors import ProtocolError
+from covid_core.errors import ProtocolError, TimeLimitError
 from covid_core.models.build import build_model
 from covid_core.results import metrics
 from covid_core.results.records import FoldResult, Predictions
@@ -63,6 +63,7 @@ class FoldTrainer:
         curve_every: int = 5,
         on_epoch: OnEpoch | None = None,
         backup: Backup | None = None,
+        should_stop: Callable[[], bool] | None = None,
     ) -> FoldResult:
         """Trains on the fold's training slices and predicts its test slices.
 
@@ -76,12 +77,14 @@ class FoldTrainer:
             on_epoch: Called with the epoch's number from 1 and its curve values.
             backup: Where the fold is saved between epochs; one that is there is continued, with the same result. It
                 stays when the fold is finished: the caller removes it once the result is safe.
+            should_stop: Asked before every batch; once it says yes, the fold is given up.
 
         Returns:
             The finished fold, counts at probability 0.5.
 
         Raises:
             ProtocolError: The loss became infinite or NaN.
+            TimeLimitError: ``should_stop`` said yes.
         """
         protocol = self.protocol
         seed = protocol.fold_seed(self.model, fold.round, fold.fold)
@@ -90,7 +93,8 @@ class FoldTrainer:
         test_pixels = np.asarray(pixels[fold.test])
         positive = labels[fold.test] == self.classes - 1
         curve = _Curve(lambda: self._probabilities(test_pixels), positive, protocol.epochs, curve_every, on_epoch)
-        callbacks = [keras.callbacks.TerminateOnNaN(), curve]
+        limit = _StopWhen(should_stop or (lambda: False))
+        callbacks = [keras.callbacks.TerminateOnNaN(), limit, curve]
         if backup:
             state = [*trainer.variables, *trainer.optimizer.variables]
             curve.go_on_from(backup.restore(state, curve.history))
@@ -104,6 +108,11 @@ class FoldTrainer:
             verbose=0,
             callbacks=callbacks,
         )
+        if limit.stopped:
+            raise TimeLimitError(
+                f"Expected {protocol.epochs} epochs. Received: a stop after {len(curve.history['loss']) - 1} of them, "
+                f"the time is up. Train the fold again with more time."
+            )
         if not np.isfinite(curve.history["loss"][-1]):
             if backup:
                 backup.remove()
@@ -191,6 +200,19 @@ class FoldTrainer:
         return np.asarray(outputs[:, -1], np.float32)
 
 
+class _StopWhen(keras.callbacks.Callback):
+    """Ends training after the batch before which ``should_stop`` said yes; a fold whose last batch is done is whole."""
+
+    def __init__(self, should_stop: Callable[[], bool]):
+        super().__init__()
+        self.stopped = False
+        self._should_stop = should_stop
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        if self._should_stop():
+            self.stopped = self.model.stop_training = True
+
+
 class _Curve(keras.callbacks.Callback):
     """Collects the learning curve, the fold's seconds, and those spent on training alone."""
 
@@ -240,7 +262,7 @@ class _Curve(keras.callbacks.Callback):
         values = {"loss": float(logs["loss"]), "accuracy": float(logs["accuracy"])}
         number = epoch + 1
         if self._every:
-            due = number % self._every == 0 or number == self._epochs
+            due = not self.model.stop_training and (number % self._every == 0 or number == self._epochs)
             values |= self._test() if due else {"test_loss": float("nan"), "test_accuracy": float("nan")}
         for name, value in values.items():
             self.history[name].append(value)

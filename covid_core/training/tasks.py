@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from covid_core.data.dataset import Dataset
 from covid_core.data.splits import Fold
+from covid_core.errors import TimeLimitError
 from covid_core.models.library import PackedNetwork, pack_network
 from covid_core.results import metrics
 from covid_core.results.records import FoldResult
@@ -109,12 +111,16 @@ class TaskRunner:
         self._pixels = pixels
         self._trainer: FoldTrainer | None = None
 
-    def run(self, task: Task, on_epoch: OnEpoch) -> Outcome:
+    def run(self, task: Task, on_epoch: OnEpoch, should_stop: Callable[[], bool] | None = None) -> Outcome:
         """Trains and tests. Whatever goes wrong becomes a failed result with its traceback.
 
         Args:
             task: The network and the fold.
             on_epoch: Called with the epoch's number from 1 and its curve values.
+            should_stop: Asked before every batch; once it says yes, the fold is given up.
+
+        Raises:
+            TimeLimitError: ``should_stop`` said yes.
         """
         work = self._work
         network = None
@@ -129,11 +135,14 @@ class TaskRunner:
                 work.curve_every,
                 on_epoch,
                 backup := self._backup_of(task, trainer.precision),
+                should_stop,
             )
             if backup:
                 backup.remove()
             if _kept(work.save, task):
                 network = self._packed(trainer.network, task, result)
+        except TimeLimitError:
+            raise
         except Exception as error:
             # whatever fails in one fold must not cost the others
             logger.debug("fold failed", exc_info=True)
