@@ -56,7 +56,7 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description="Train networks under repeated cross-validation into a results store.")
     add = flags.add_argument
     add("--preset", choices=tuple(PRESETS), default="paper", help=f"start from ({presets}); default: paper")
-    add("--networks", nargs="+", metavar="PATTERN", help="names, families (VGG), variants (modified) or globs")
+    add("--networks", nargs="+", metavar="PATTERN", help="names, families (VGG), variants (residual) or globs")
     add("--dataset", type=Path, help="folder of class folders, or CSV with path, label and optionally patient")
     add("--positive", default="COVID", help="name of the positive class, in any case (default: %(default)s)")
     add("--patients", type=Path, help="CSV with path and patient, for a folder")
