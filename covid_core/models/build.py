@@ -24,9 +24,9 @@ def build_model(
     of them. Grey values are scaled inside, by the backbone itself (EfficientNet) or by the layer ``grey_scaling`` to
     -1…1; the study's layer numbers do not count that layer.
 
-    Heads, after the global average pooling with its F channels, for C classes:
+    Heads, after the global average pooling with its F channels, and what they weigh with two classes:
 
-    - base: the softmax alone; F·C + C weights, 2F + 2 for two classes.
+    - base: the softmax alone; 2F + 2 weights.
     - modified: dense layers of 128, 64 and 32 units with a dropout after the first; 128F + 10,530 weights.
     - residual: the same widths and dropout, with batch normalisation and skip connections; 256F + 21,442 weights, of
       which 448 are moving statistics. The study only names these two as future work on the modified head, against

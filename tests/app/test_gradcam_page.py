@@ -111,7 +111,10 @@ def test_the_statistic_says_which_half_is_missing(open_page, trained, monkeypatc
     assert app.metric
 
 
-def test_a_residual_network_is_compared_with_its_base_and_not_called_published(open_page, trained_residual):
+def test_a_residual_network_is_compared_with_its_base_as_unpublished(open_page, trained_residual, monkeypatch):
+    from covid_core.ui import pair
+
+    monkeypatch.setattr(pair, "MEAN_INTENSITIES", {"EfficientNetB0": (100.0, 90.0)})
     app = open_page("gradcam", network="Modified-EfficientNetB0", mask="Modified")
     assert app.button_group(key="mask").value == "Modified"
     app.selectbox(key="network").select("Residual-EfficientNetB0").run()
@@ -127,6 +130,7 @@ def test_a_residual_network_is_compared_with_its_base_and_not_called_published(o
     assert not app.exception
     app.selectbox(key="network").select("EfficientNetB0").run()
     assert app.table[0].value.columns.tolist() == ["Base", "Modified"]
+    assert app.table[0].value.loc["Published mean intensity"].tolist() == ["100.0000", "90.0000"]
 
 
 def test_an_upload_is_used_kept_for_the_session_and_stays_out_of_the_address(open_page, trained, picture):

@@ -40,6 +40,7 @@ def test_modified_head_is_the_published_one():
         "Dense",
     ]
     assert [layer.units for layer in head if hasattr(layer, "units")] == [128, 64, 32, 2]
+    assert sum(layer.count_params() for layer in head) == 128 * 1280 + 10_530
 
 
 RESIDUAL_HEAD = [
