@@ -66,7 +66,7 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description="Train networks under repeated cross-validation into a results store.")
     add = flags.add_argument
     add("--preset", choices=tuple(PRESETS), default="paper", help=f"start from ({presets}); default: paper")
-    add("--networks", nargs="+", metavar="PATTERN", help="names, families (VGG), variants (modified) or globs")
+    add("--networks", nargs="+", metavar="PATTERN", help="names, families (VGG), variants (residual) or globs")
     add(
         "--dataset",
         type=Path,

@@ -84,7 +84,6 @@ with place.container():
         opacity = slide("Opacity of the heat map", 0.0, 1.0, 0.4, "opacity", step=0.05)
     overlay_picture.image(overlay(chosen.pixels, heat, opacity), caption="Overlay", width="stretch")
 
-    st.subheader("Base against modified: the mask statistic", anchor=False)
     with shown_errors():
         pair.draw_pair(network, trained, chosen, layer, network.classes.index(class_name), opacity)
 

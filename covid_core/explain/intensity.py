@@ -53,7 +53,7 @@ def mask_statistic(
 
     Args:
         base_heat: Float ``(H, W)`` in 0-1: the base network's normalised map, at the size of the slice.
-        modified_heat: The modified network's.
+        modified_heat: The modified network's, or that of any other network on the same backbone.
         mask_from: The map that the mask is taken from: ``"base"`` as published, ``"modified"``, or ``"union"`` of
             the two masks.
         threshold_on: What the mask thresholds: ``"heat"``, or ``"pixel"``: the coloured pixel's mean of R, G and B

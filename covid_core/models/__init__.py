@@ -1,1 +1,1 @@
-"""The 40 networks: their table, their builder, and the trained ones on disk."""
+"""The networks: their table, their builder, and the trained ones on disk."""

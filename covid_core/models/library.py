@@ -104,7 +104,7 @@ def list_networks(folders: Iterable[str | Path]) -> dict[str, list[Card]]:
         cards = [_read_card(path) for path in sorted(Path(folder).glob("*/*.json"))]
         for card in sorted(cards, key=lambda card: (card.round, card.fold, card.key)):
             found.setdefault(card.model, []).append(card)
-    return {name: found[name] for name in zoo.MODELS if name in found}
+    return {name: found[name] for name in zoo.ALL if name in found}
 
 
 def load_network(card: Card) -> keras.Model:

@@ -1,4 +1,8 @@
-"""The 40 networks as a table: 20 Keras backbones, each plain ("base") and with a small dense head ("modified").
+"""The networks as a table: 20 Keras backbones, each under three heads.
+
+``MODELS`` are the study's 40: every backbone plain (``base``) and with a small dense head (``modified``). The study has
+no row for the third head (``residual``: the dense head with batch normalisation and skip connections), so it stands
+outside the 40, in ``ALL``.
 
 This module imports no Keras: pickers, command-line choices and test ids read the table in microseconds.
 """
@@ -11,7 +15,8 @@ from types import MappingProxyType
 
 from covid_core.errors import ModelError
 
-VARIANTS = ("base", "modified")
+STUDY_VARIANTS = ("base", "modified")
+VARIANTS = (*STUDY_VARIANTS, "residual")
 FAMILIES = ("EfficientNet", "ResNet", "DenseNet", "Inception", "VGG")
 
 
@@ -20,7 +25,7 @@ class ModelSpec:
     """One network.
 
     Args:
-        name: Unique name, ``Modified-…`` for the variant with the dense head.
+        name: Unique name: the backbone's for base, ``Modified-…`` and ``Residual-…`` for the others.
         backbone: Name of the architecture under the head.
         variant: One of ``VARIANTS``.
         family: One of ``FAMILIES``, as the study groups its result pages.
@@ -66,7 +71,7 @@ _BACKBONES = (
 
 def _spec(backbone: str, family: str, cam_layer: str, variant: str) -> ModelSpec:
     return ModelSpec(
-        name=backbone if variant == "base" else f"Modified-{backbone}",
+        name=backbone if variant == "base" else f"{variant.capitalize()}-{backbone}",
         backbone=backbone,
         variant=variant,
         family=family,
@@ -76,29 +81,33 @@ def _spec(backbone: str, family: str, cam_layer: str, variant: str) -> ModelSpec
     )
 
 
-MODELS: MappingProxyType[str, ModelSpec] = MappingProxyType(
+ALL: MappingProxyType[str, ModelSpec] = MappingProxyType(
     {spec.name: spec for variant in VARIANTS for spec in (_spec(*row, variant) for row in _BACKBONES)}
 )
+"""Every network by name: the study's 40 first, then the 20 residual ones."""
+
+MODELS: MappingProxyType[str, ModelSpec] = MappingProxyType(
+    {name: spec for name, spec in ALL.items() if spec.variant in STUDY_VARIANTS}
+)
+"""The study's 40 by name, in the order of its tables."""
 
 
 def get(name: str) -> ModelSpec:
-    """The network called ``name``.
+    """The network called ``name``, of the study or outside it.
 
     Raises:
         ModelError: There is none; the message lists names that look alike.
     """
     try:
-        return MODELS[name]
+        return ALL[name]
     except KeyError:
-        lower = {known.lower(): known for known in MODELS}
+        lower = {known.lower(): known for known in ALL}
         near = [lower[match] for match in difflib.get_close_matches(str(name).lower(), lower, n=3, cutoff=0.5)]
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"Known are: {', '.join(MODELS)}."
-        raise ModelError(
-            f"Expected the name of one of the {len(MODELS)} networks. Received: {name!r}. {hint}"
-        ) from None
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"Known are: {', '.join(ALL)}."
+        raise ModelError(f"Expected the name of one of the {len(ALL)} networks. Received: {name!r}. {hint}") from None
 
 
 def partner(spec: ModelSpec) -> ModelSpec:
-    """The other network of the same backbone: modified for base, base for modified."""
+    """The network of the same backbone to compare with: modified for base, as in the study, and base for the others."""
     other = "modified" if spec.variant == "base" else "base"
     return next(s for s in MODELS.values() if s.backbone == spec.backbone and s.variant == other)

@@ -110,5 +110,5 @@ def _test_share(protocol: dict[str, Any]) -> float:
 
 def _trait(model: str, trait: str) -> str:
     """A network that is not in the zoo, imported from elsewhere, still has its row."""
-    spec = zoo.MODELS.get(model)
+    spec = zoo.ALL.get(model)
     return getattr(spec, trait) if spec else {"backbone": model, "variant": "base", "family": "other"}[trait]

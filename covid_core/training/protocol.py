@@ -35,7 +35,7 @@ class Protocol:
         warmup_epochs: Length of the warm-up.
         family_learning_rates: Exceptions by family. VGG has no normalisation layers: from scratch it does not learn
             at the others' rate.
-        dropout: Rate in the modified head.
+        dropout: Rate in the modified and residual heads.
         augmentation: Random changes of training slices.
         split: ``"slice"`` as in the study, or ``"group"``: no patient on both sides of a fold.
         seed: Root of every random choice.

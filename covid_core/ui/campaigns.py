@@ -51,7 +51,7 @@ def campaign_state(folds: pd.DataFrame, protocol: dict[str, Any]) -> CampaignSta
     rounds = int(folds["round"].nunique())
     per_round = protocol.get("folds")
     expected = rounds * per_round if isinstance(per_round, int) else None
-    order = {name: position for position, name in enumerate(zoo.MODELS)}
+    order = {name: position for position, name in enumerate(zoo.ALL)}
     rows = []
     for network in sorted(folds["model"].unique(), key=lambda name: order.get(name, len(order))):
         of_network = folds["model"] == network

@@ -1,4 +1,4 @@
-"""Choosing a network of the 40, and one of its trained folds; imports no deep-learning library."""
+"""Choosing a network of the zoo, and one of its trained folds; imports no deep-learning library."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def pick_network(trained: dict[str, list[Card]]) -> ChosenNetwork | None:
     Returns:
         None if it is not trained here and the reader has not asked for random weights; the picker says how to train it.
     """
-    names = [name for name in zoo.MODELS if name in trained] + [name for name in zoo.MODELS if name not in trained]
+    names = [name for name in zoo.ALL if name in trained] + [name for name in zoo.ALL if name not in trained]
     spec = zoo.get(choose(st.selectbox, "Network", names, "network", help=_help(trained)))
     cards = trained.get(spec.name, [])
     if cards:
@@ -144,7 +144,6 @@ def card_details(card: Card) -> None:
 
 def _help(trained: dict[str, list[Card]]) -> str:
     if not trained:
-        return f"None of the {len(zoo.MODELS)} networks is trained on this machine."
-    return f"{len(trained)} of {len(zoo.MODELS)} networks are trained on this machine and stand first: " + ", ".join(
-        trained
-    )
+        return f"None of the {len(zoo.ALL)} networks is trained on this machine."
+    count = f"{len(trained)} of {len(zoo.ALL)} networks"
+    return f"{count} are trained on this machine and stand first: {', '.join(trained)}"

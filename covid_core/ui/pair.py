@@ -1,4 +1,4 @@
-"""The mask statistic: a base network's map and its modified partner's, compared inside one mask."""
+"""The mask statistic: the maps of a base network and of its partner with another head, compared inside one mask."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from covid_core.ui.choices import choose
 from covid_core.ui.networks import ChosenNetwork, same_fold, untrained_notice
 from covid_core.ui.slices import ChosenSlice
 
-MASK_SOURCES = {"Base (as published)": "base", "Modified": "modified", "Union": "union"}
 THRESHOLDS = {"Heat": "heat", "Coloured pixel": "pixel"}
 
 
@@ -30,10 +29,13 @@ def draw_pair(
     class_index: int,
     opacity: float,
 ) -> None:
-    """Draw both maps with the mask's outline and the statistic under them.
+    """Draw the heading, both maps with the mask's outline, and the statistic beside them.
+
+    The study defines the statistic for base and modified. A residual network takes the modified one's place, and the
+    page says so; a base network is compared with its modified partner.
 
     Args:
-        network: The network on the page, base or modified, trained.
+        network: The network on the page; there is nothing to compare where it is not trained.
         trained: As ``networks.trained_networks`` gives it.
         chosen: The slice.
         layer: Grad-CAM's layer, of the backbone, which both networks have.
@@ -41,20 +43,28 @@ def draw_pair(
         opacity: Of the heat over the slice, 0-1.
     """
     partner_spec = zoo.partner(network.spec)
+    variant = next(spec.variant for spec in (network.spec, partner_spec) if spec.variant != "base")
+    as_published = variant in zoo.STUDY_VARIANTS
+    st.subheader(f"Base against {variant}: the mask statistic", anchor=False)
     card = same_fold(network.card, trained.get(partner_spec.name, [])) if network.card else None
     if card is None:
-        st.markdown("The statistic compares a base network with its modified partner, and needs both of them trained.")
+        st.markdown(f"The statistic compares a base network with its {variant} partner, and needs both trained.")
         untrained_notice(network.spec if network.card is None else partner_spec)
         return
     partner = ChosenNetwork(partner_spec, card)
-    base, modified = (network, partner) if network.spec.variant == "base" else (partner, network)
+    base, other = (network, partner) if network.spec.variant == "base" else (partner, network)
+    sources = {
+        "Base (as published)" if as_published else "Base": "base",
+        variant.capitalize(): "modified",
+        "Union": "union",
+    }
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         source = choose(
             st.segmented_control,
             "Mask from",
-            list(MASK_SOURCES),
+            list(sources),
             "mask",
-            default=next(iter(MASK_SOURCES)),
+            default=next(iter(sources)),
             required=True,
         )
         threshold = choose(
@@ -63,17 +73,17 @@ def draw_pair(
     with st.spinner("Computing both maps …"):
         heat = {
             one: resize_heat(normalise(inference.explain(one, chosen, layer, class_index).maps[0]), chosen.pixels.shape)
-            for one in (base, modified)
+            for one in (base, other)
         }
-    statistic = mask_statistic(heat[base], heat[modified], MASK_SOURCES[source], THRESHOLDS[threshold])
+    statistic = mask_statistic(heat[base], heat[other], sources[source], THRESHOLDS[threshold])
     *pictures, numbers = st.columns(3)
-    for column, one in zip(pictures, (base, modified), strict=True):
+    for column, one in zip(pictures, (base, other), strict=True):
         picture = charts.outlined(overlay(chosen.pixels, heat[one], opacity), statistic.mask)
         column.image(picture, caption=f"{one.spec.name}, outline: the mask", width="stretch")
     if math.isnan(statistic.base_intensity):
         st.info("The mask is empty: its map is the same everywhere, so there is nothing to compare.")
         return
-    published = MEAN_INTENSITIES.get(network.spec.backbone)
+    published = MEAN_INTENSITIES.get(network.spec.backbone) if as_published else None
     rows = {
         "Mean intensity, 0–255": (statistic.base_intensity, statistic.modified_intensity, "{:.2f}"),
         "Mean heat, 0–1": (statistic.base_heat, statistic.modified_heat, "{:.3f}"),
@@ -82,7 +92,7 @@ def draw_pair(
         rows["Published mean intensity"] = (*published, "{:.4f}")
     table = pd.DataFrame(
         {name: [form.format(first), form.format(second)] for name, (first, second, form) in rows.items()},
-        index=["Base", "Modified"],
+        index=["Base", variant.capitalize()],
     ).T
     numbers.markdown(f"**Inside the mask**, {statistic.share:.0%} of the slice")
     numbers.table(table)
@@ -91,13 +101,14 @@ def draw_pair(
         "the mean of red, green and blue of the jet-coloured map. "
         "Jet is dark at both ends and bright in the middle: a higher intensity need not mean a hotter map, which is "
         "why the heat stands beside it. "
-        + (
-            "The published mean is over many slices. "
-            if published
-            else "The study prints no intensity for this backbone. "
-        )
-        + _difference(network.card, card)
+        + f"{_relation_to_study(as_published, bool(published))} {_difference(network.card, card)}"
     )
+
+
+def _relation_to_study(as_published: bool, printed: bool) -> str:
+    if not as_published:
+        return "The study compares base with modified networks; here the residual one takes the modified one's place."
+    return "The published mean is over many slices." if printed else "The study prints no intensity for this backbone."
 
 
 def _difference(one: Card | None, other: Card) -> str:

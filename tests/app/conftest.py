@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from made_up_campaign import CARD_FACTS, EXPERIMENT, fold_result
 from streamlit.testing.v1 import AppTest
 
+from covid_core.models.library import Card
 from covid_core.results.store import ResultsStore
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
@@ -58,23 +60,28 @@ def open_page(places: Path) -> Callable[..., AppTest]:
     return open_
 
 
-@pytest.fixture(scope="session")
-def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """EfficientNetB0 with two folds and Modified-EfficientNetB0 with one, 64 px, untrained weights."""
+def untrained_network(name: str, folder: Path) -> Card:
+    """Stores a network with random weights for 64 px as if it were trained on round 1, fold 1 of ``EXPERIMENT``."""
     import keras
 
     from covid_core.models.build import build_model
     from covid_core.models.library import save_network
 
-    folder = tmp_path_factory.mktemp("networks")
     slices = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 1)).astype(np.uint8)
+    keras.utils.set_random_seed(7)
+    network = build_model(name, (64, 64, 1))
+    # as they are born, networks say 0.5000 to everything
+    output = network.get_layer("probabilities")
+    output.kernel.assign(1000 * output.kernel)
+    return save_network(network, folder, f"{EXPERIMENT.id}-r1-f1", slices, CARD_FACTS)
+
+
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """EfficientNetB0 with two folds and Modified-EfficientNetB0 with one, 64 px, untrained weights."""
+    folder = tmp_path_factory.mktemp("networks")
     for name in ("EfficientNetB0", "Modified-EfficientNetB0"):
-        keras.utils.set_random_seed(7)
-        network = build_model(name, (64, 64, 1))
-        # as they are born, networks say 0.5000 to everything
-        output = network.get_layer("probabilities")
-        output.kernel.assign(1000 * output.kernel)
-        card = save_network(network, folder, f"{EXPERIMENT.id}-r1-f1", slices, CARD_FACTS)
+        card = untrained_network(name, folder)
     other_fold = folder / "EfficientNetB0" / card.path.name.replace("f1", "f2")
     other_fold.write_text((folder / "EfficientNetB0" / card.path.name).read_text().replace('"fold": 1', '"fold": 2'))
     return folder
@@ -85,6 +92,13 @@ def trained(places: Path, trained_folder: Path, monkeypatch: pytest.MonkeyPatch)
     """Makes ``trained_folder`` the library of this test's dashboard."""
     monkeypatch.setenv("COVID_NETWORKS", str(trained_folder))
     return trained_folder
+
+
+@pytest.fixture
+def trained_residual(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same with Residual-EfficientNetB0 beside them, in a folder of its own."""
+    untrained_network("Residual-EfficientNetB0", tmp_path / "residual")
+    monkeypatch.setenv("COVID_NETWORKS", os.pathsep.join([str(trained), str(tmp_path / "residual")]))
 
 
 @pytest.fixture(scope="session")

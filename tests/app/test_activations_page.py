@@ -79,3 +79,15 @@ def test_another_network_has_other_layers(open_page, trained):
     app.selectbox(key="network").select("Modified-EfficientNetB0").run()
     assert not app.exception
     assert app.select_slider(key="layer_number").options[-2].endswith("head_dense_32")
+
+
+def test_a_residual_network_is_offered_and_its_head_is_numbered_on(open_page, trained_residual):
+    app = open_page("activations", network="Residual-EfficientNetB0")
+    options = app.select_slider(key="layer_number").options
+    assert [int(option.split()[0]) for option in options] == list(range(1, len(options) + 1))
+    base = open_page("activations", network="EfficientNetB0").select_slider(key="layer_number").options
+    assert options[: len(base) - 1] == base[:-1]  # the backbone's numbers are the study's, up to the pooling
+    assert [option.split()[1] for option in options[-2:]] == ["head_add_32", "probabilities"]
+    app.select_slider(key="layer_number").set_value(options[-2]).run()
+    assert not app.exception
+    assert any("head_add_32** · Add · 32" in text.value for text in app.markdown)

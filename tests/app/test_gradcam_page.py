@@ -21,7 +21,7 @@ def captions(app) -> list[str]:
 
 def test_nothing_trained_names_the_command_and_draws_nothing(open_page):
     app = open_page("gradcam", network="VGG16")
-    assert sorted(app.selectbox(key="network").options) == sorted(zoo.MODELS)
+    assert app.selectbox(key="network").options == list(zoo.ALL)
     assert "VGG16 has no trained weights" in app.info[0].value
     assert app.code[0].value == "python train_all.py --networks VGG16 --dataset FOLDER"
     assert not app.metric
@@ -109,6 +109,28 @@ def test_the_statistic_says_which_half_is_missing(open_page, trained, monkeypatc
     app = open_page("gradcam")
     assert any("Modified-EfficientNetB0 has no trained weights" in info.value for info in app.info)
     assert app.metric
+
+
+def test_a_residual_network_is_compared_with_its_base_as_unpublished(open_page, trained_residual, monkeypatch):
+    from covid_core.ui import pair
+
+    monkeypatch.setattr(pair, "MEAN_INTENSITIES", {"EfficientNetB0": (100.0, 90.0)})
+    app = open_page("gradcam", network="Modified-EfficientNetB0", mask="Modified")
+    assert app.button_group(key="mask").value == "Modified"
+    app.selectbox(key="network").select("Residual-EfficientNetB0").run()
+    assert not app.exception
+    assert app.selectbox(key="layer").value == "top_activation"
+    assert [heading.value for heading in app.subheader][-1] == "Base against residual: the mask statistic"
+    assert app.button_group(key="mask").value == "Base"
+    assert app.table[0].value.columns.tolist() == ["Base", "Residual"]
+    assert "Published mean intensity" not in app.table[0].value.index
+    assert [caption.split(",")[0] for caption in captions(app)[-2:]] == ["EfficientNetB0", "Residual-EfficientNetB0"]
+    assert any("the residual one takes the modified one's place" in caption.value for caption in app.caption)
+    app.button_group(key="mask").set_value("Residual").run()
+    assert not app.exception
+    app.selectbox(key="network").select("EfficientNetB0").run()
+    assert app.table[0].value.columns.tolist() == ["Base", "Modified"]
+    assert app.table[0].value.loc["Published mean intensity"].tolist() == ["100.0000", "90.0000"]
 
 
 def test_an_upload_is_used_kept_for_the_session_and_stays_out_of_the_address(open_page, trained, picture):

@@ -6,6 +6,7 @@ import json
 
 import pandas as pd
 import pytest
+from made_up_campaign import fold_result
 
 from covid_core.results.published import XDNN_F1
 
@@ -64,6 +65,19 @@ def test_a_view_is_in_its_address(open_page, store):
     assert set(table(app)["Variant"]) == {"modified"}
     assert table(app).columns[3] == "F1"
     assert app.query_params == {"metric": "F1", "variant": "Modified", "family": ["VGG", "ResNet"]}
+
+
+def test_residual_networks_are_a_variant_of_their_own(open_page, full_store):
+    app = open_page("leaderboard", variant="Residual")
+    assert any("No row fits" in info.value for info in app.info)  # the study has none
+    full_store.add_folds([fold_result("Residual-ResNet50", fold) for fold in (1, 2)])
+    app = open_page("leaderboard", variant="Residual")
+    assert table(app)[["Network", "Source", "Variant", "Family"]].values.tolist() == [
+        ["Residual-ResNet50", "measured", "residual", "ResNet"]
+    ]
+    assert chart(app)["layer"][0]["encoding"]["color"]["scale"]["domain"] == ["ResNet"]
+    app.selectbox(key="variant").select("Modified").run()
+    assert set(table(app)["Variant"]) == {"modified"}
 
 
 @pytest.mark.parametrize(

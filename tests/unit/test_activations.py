@@ -227,7 +227,7 @@ def test_numbers_and_maps_are_the_papers(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["EfficientNetB0", "Modified-DenseNet121", "InceptionV3"])
+@pytest.mark.parametrize("name", ["EfficientNetB0", "Modified-DenseNet121", "Residual-ResNet50", "InceptionV3"])
 def test_every_listed_layer_gives_maps_of_the_listed_shape(name):
     probe = ActivationProbe(build.build_model(name, (96, 96, 1)))
     shapes = []

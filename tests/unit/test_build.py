@@ -16,7 +16,7 @@ def published_layers(model):
     return [layer for layer in model.layers if layer.name != SCALING_LAYER]
 
 
-@pytest.mark.parametrize("name", ["EfficientNetB0", "Modified-VGG16", "ResNet50V2"])
+@pytest.mark.parametrize("name", ["EfficientNetB0", "Modified-VGG16", "Residual-VGG16", "ResNet50V2"])
 def test_probabilities_of_float_and_of_uint8_slices_are_the_same(name):
     model = build_model(name, (64, 64, 1))
     slices = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 1), dtype=np.uint8)
@@ -40,6 +40,117 @@ def test_modified_head_is_the_published_one():
         "Dense",
     ]
     assert [layer.units for layer in head if hasattr(layer, "units")] == [128, 64, 32, 2]
+    assert sum(layer.count_params() for layer in head) == 128 * 1280 + 10_530
+
+
+RESIDUAL_HEAD = [
+    *("global_pooling", "head_dense_128", "head_norm_128", "head_relu_128", "head_skip_128", "head_add_128"),
+    *("head_dropout", "head_dense_64", "head_norm_64", "head_relu_64", "head_skip_64", "head_add_64"),
+    *("head_dense_32", "head_norm_32", "head_relu_32", "head_skip_32", "head_add_32", "probabilities"),
+]
+
+
+def check_residual(name, size, classes=2):
+    """Head, parameter counts and Grad-CAM's layer of a residual network, against its base network's."""
+    base = build_model(zoo.get(name).backbone, (size, size, 1), classes)
+    keras.backend.clear_session()  # layers that Keras names itself are then called alike
+    model = build_model(name, (size, size, 1), classes)
+    features = model.get_layer("global_pooling").output.shape[-1]
+    # three blocks of a dense layer and a projection without biases and a normalisation; the softmax with its biases
+    kernels = 2 * (128 * features + 64 * 128 + 32 * 64)
+    moving = trained = 2 * (128 + 64 + 32)
+    head = kernels + trained + moving + (32 + 1) * classes
+    assert model.count_params() - base.count_params() == head - (features + 1) * classes
+    assert classes != 2 or head == 256 * features + 21_442
+    untrained = [sum(int(np.prod(weight.shape)) for weight in one.non_trainable_weights) for one in (base, model)]
+    assert untrained[1] - untrained[0] == moving
+    assert model.output_shape == (None, classes)
+    pooling = model.get_layer("global_pooling")
+    assert model.get_layer(zoo.get(name).cam_layer).output is pooling.input
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+    backbone = {layer.name for layer in base.layers[1:-2]}  # but for input, pooling and softmax
+    assert {layer.name for layer in model.layers[1:]} - backbone == set(RESIDUAL_HEAD)
+    keras.backend.clear_session()
+
+
+@pytest.mark.parametrize(("name", "classes"), [("Residual-EfficientNetB0", 2), ("Residual-VGG16", 3)])
+def test_residual_head_has_the_documented_layers_and_weights(name, classes):
+    check_residual(name, 96, classes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_residual_network_builds_at_96_pixels(backbone):
+    check_residual(f"Residual-{backbone}", 96)
+
+
+def one_step(name, precision="float32", prepare=lambda model: None):
+    """Gradients of one step of a batch, by layer, found from what plain gradient descent at rate 1 changes."""
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        keras.utils.set_random_seed(1)
+        model = build_model(name, (64, 64, 1))
+    finally:
+        keras.config.set_dtype_policy(previous)
+    prepare(model)
+    before = {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables}
+    model.compile(keras.optimizers.SGD(1.0), loss="sparse_categorical_crossentropy", jit_compile=False)
+    slices = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 1), dtype=np.uint8)
+    loss = model.train_on_batch(slices, np.arange(8) % 2)
+    assert np.isfinite(loss)
+    changes = {
+        variable.path: before[variable.path] - keras.ops.convert_to_numpy(variable)
+        for variable in model.trainable_variables
+    }
+    assert all(np.isfinite(change).all() for change in changes.values())
+    return model, {path.split("/")[0]: change for path, change in changes.items() if path.endswith("kernel")}
+
+
+def small_backbone(include_top, weights, input_tensor):
+    """One convolution in place of a backbone: what a head does can be seen within a second."""
+    maps = keras.layers.Conv2D(8, 3, strides=4, activation="relu", name="stem_conv")(input_tensor)
+    return keras.Model(keras.utils.get_source_inputs(input_tensor), maps)
+
+
+HEAD_KERNELS = [f"head_{kind}_{units}" for units in (128, 64, 32) for kind in ("dense", "skip")]
+
+
+def test_gradients_reach_the_backbone_through_the_residual_head():
+    _, changes = one_step("Residual-VGG16")
+    for layer in (*HEAD_KERNELS, "block1_conv1"):
+        assert np.abs(changes[layer]).max() > 0, layer
+
+
+def test_residual_head_trains_in_bfloat16_and_gives_float32_probabilities(monkeypatch):
+    monkeypatch.setattr(keras.applications, "VGG16", small_backbone)
+    model, changes = one_step("Residual-VGG16", "mixed_bfloat16")
+    assert model.get_layer("head_add_32").compute_dtype == "bfloat16"
+    for layer in (*HEAD_KERNELS, "stem_conv"):
+        assert np.abs(changes[layer]).max() > 0, layer
+    probabilities = np.asarray(model(np.full((1, 64, 64, 1), 90, np.uint8)))
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(), 1, atol=1e-6)
+
+
+def test_skip_connections_carry_gradients_past_silent_layers(monkeypatch):
+    """The remedy at work: with each ReLU of the head at zero the modified head is dead, and the residual one learns."""
+    monkeypatch.setattr(keras.applications, "VGG16", small_backbone)
+
+    def silence(model):
+        for layer in model.layers:
+            if layer.name.startswith("head_norm"):
+                layer.beta.assign(layer.beta - 1000)
+            elif layer.name.startswith("head_dense") and layer.use_bias:
+                layer.bias.assign(layer.bias - 1000)
+
+    _, dead = one_step("Modified-VGG16", prepare=silence)
+    assert not dead["head_dense_128"].any()
+    assert not dead["stem_conv"].any()
+    _, alive = one_step("Residual-VGG16", prepare=silence)
+    assert not alive["head_dense_128"].any()
+    for layer in ("head_skip_128", "head_skip_64", "head_skip_32", "stem_conv"):
+        assert np.abs(alive[layer]).max() > 0, layer
 
 
 @pytest.mark.parametrize(

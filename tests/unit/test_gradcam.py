@@ -370,7 +370,7 @@ def assert_equals_tf_keras_vis(name, size, layers=(None,), scores=("probability"
             assert max(compared) <= 1e-4
 
 
-@pytest.mark.parametrize("name", ["Modified-EfficientNetB0", "VGG16"])
+@pytest.mark.parametrize("name", ["Modified-EfficientNetB0", "Residual-VGG16", "VGG16"])
 def test_equals_tf_keras_vis(name):
     assert_equals_tf_keras_vis(name, 64)
 

@@ -111,6 +111,18 @@ def test_traits_come_from_the_zoo_and_parameters_from_the_tables(store):
         assert measured["parameters_millions"] == published["parameters_millions"]
 
 
+def test_residual_networks_are_a_variant_of_their_family_and_have_no_published_row(store):
+    residual = [spec for spec in zoo.ALL.values() if spec.variant == "residual"]
+    store.add_folds([fold_result(spec.name) for spec in residual])
+    table = leaderboard(store)
+    assert len(table) == 40 + 20
+    for spec in residual:
+        row = row_of(table, spec.name)
+        assert row[["backbone", "variant", "family"]].tolist() == [spec.backbone, "residual", spec.family]
+        assert math.isnan(row["parameters_millions"])
+    assert set(table.loc[table["source"] == "published", "variant"]) == {"base", "modified"}
+
+
 def test_a_network_from_elsewhere_has_its_row(store):
     store.add_fold(fold_result("My own network"))
     row = row_of(leaderboard(store), "My own network")

@@ -49,6 +49,14 @@ def test_saved_and_loaded_the_probabilities_stay(saved, tmp_path):
     assert shift == pytest.approx(card.probability_shift, abs=1e-6)
 
 
+def test_networks_outside_the_study_are_listed_after_those_of_the_study(saved, tmp_path):
+    library.save_network(tiny_network("Residual-DenseNet121"), tmp_path, "e-r1-f1", PIXELS, FACTS)
+    library.save_network(tiny_network("Modified-Xception"), tmp_path, "e-r1-f1", PIXELS, FACTS)
+    cards = library.list_networks([tmp_path])
+    assert list(cards) == ["VGG16", "Modified-Xception", "Residual-DenseNet121"]
+    assert library.load_network(cards["Residual-DenseNet121"][0]).name == "Residual-DenseNet121"
+
+
 def test_saving_leaves_the_network_as_it_was(saved):
     network, _ = saved
     exact = network.get_weights()

@@ -39,6 +39,7 @@ def test_fold_seeds_are_all_different_and_reproducible():
 def test_vgg_has_a_rate_of_its_own_until_one_is_given_for_all():
     protocol = Protocol()
     assert protocol.learning_rate_of("Modified-VGG19") < protocol.learning_rate_of("ResNet50")
+    assert protocol.learning_rate_of("Residual-VGG19") == protocol.learning_rate_of("VGG19")
     assert protocol.with_learning_rate(0.01).learning_rate_of("VGG19") == 0.01
 
 
@@ -69,3 +70,16 @@ def test_networks_are_chosen_by_name_family_variant_and_glob():
         select_networks(["VGG17"])
     with pytest.raises(ModelError, match="at least one"):
         select_networks([" , "])
+
+
+def test_networks_outside_the_study_are_chosen_by_patterns_of_their_own():
+    residual = tuple(f"Residual-{spec.name}" for spec in zoo.MODELS.values() if spec.variant == "base")
+    for pattern in ("residual", "Residual", "Residual-*", "residual*"):
+        assert select_networks([pattern]) == residual
+    assert select_networks(["Residual-VGG*"]) == ("Residual-VGG16", "Residual-VGG19")
+    assert select_networks(["residual-xception"]) == ("Residual-Xception",)
+    assert select_networks(["*", "residual"]) == tuple(zoo.ALL)
+    for pattern in ("*", "VGG", "*VGG16", "Res*", "base", "modified"):
+        assert set(select_networks([pattern])) <= set(zoo.MODELS), pattern
+    with pytest.raises(ModelError, match="Residual-VGG16"):
+        select_networks(["Residual-VGG61"])

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -22,12 +23,27 @@ def test_partner_is_the_other_variant_of_the_backbone():
     for spec in zoo.MODELS.values():
         other = zoo.partner(spec)
         assert other.backbone == spec.backbone
-        assert {spec.variant, other.variant} == set(zoo.VARIANTS)
+        assert {spec.variant, other.variant} == {"base", "modified"}
+
+
+def test_a_residual_network_of_each_backbone_stands_outside_the_forty():
+    assert list(zoo.ALL)[:40] == list(zoo.MODELS)
+    others = [spec for name, spec in zoo.ALL.items() if name not in zoo.MODELS]
+    bases = [spec for spec in zoo.MODELS.values() if spec.variant == "base"]
+    assert len(others) == 20
+    for spec, base in zip(others, bases, strict=True):
+        assert (spec.name, spec.variant) == (f"Residual-{base.name}", "residual")
+        assert replace(spec, name=base.name, variant="base") == base
+        assert zoo.get(spec.name) is spec
+        assert zoo.partner(spec) is base
+    assert {spec.variant for spec in zoo.ALL.values()} == set(zoo.VARIANTS)
 
 
 def test_unknown_name_lists_names_that_look_alike():
     with pytest.raises(ModelError, match="EfficientNetB0"):
         zoo.get("efficientnet-b0")
+    with pytest.raises(ModelError, match=r"one of the 60 networks.*Residual-VGG16"):
+        zoo.get("residual_vgg16")
 
 
 def test_light_modules_import_no_deep_learning_library():
