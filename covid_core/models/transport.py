@@ -162,7 +162,7 @@ def _check_names(members: list[zipfile.ZipInfo], parts: list[Path]) -> None:
     pairs: dict[tuple[str, str], set[str]] = {}
     for member in members[: _MAX_MEMBERS + 1]:
         match = _MEMBER.fullmatch(member.filename)
-        if not match or match[1] not in zoo.MODELS or not is_stored(member):
+        if not match or match[1] not in zoo.ALL or not is_stored(member):
             raise LibraryError(
                 f"Expected networks as <network>/<name>.json and .npz, stored as they are, in {parts[0]}. "
                 f"Received: {member.filename[:200]!r}. Export them again."
