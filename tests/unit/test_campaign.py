@@ -191,7 +191,7 @@ class Slow(Silent):
 
 def test_a_fold_in_flight_at_the_limit_is_not_stored_and_no_other_starts(campaign, tmp_path):
     slow = Slow()
-    assert run_campaign(campaign, PIXELS, slow, Deadline(10, clock=lambda: slow.now)) == 0
+    assert run_campaign(campaign, PIXELS, slow, deadline=Deadline(10, clock=lambda: slow.now)) == 0
     assert slow.keys == [("ResNet50", 1, 1)]
     assert table(campaign).empty
     assert library.list_networks([campaign.output]) == {}
@@ -205,13 +205,13 @@ def test_a_fold_in_flight_at_the_limit_is_not_stored_and_no_other_starts(campaig
 
 def test_a_fold_whose_last_batch_is_done_is_stored_although_time_is_up(campaign):
     slow = Slow()
-    run_campaign(campaign, PIXELS, slow, Deadline(20, clock=lambda: slow.now))
+    run_campaign(campaign, PIXELS, slow, deadline=Deadline(20, clock=lambda: slow.now))
     assert table(campaign)["model"].tolist() == ["ResNet50"]
 
 
 def test_only_folds_that_will_end_in_time_are_started(campaign):
     slow = Slow()
-    run_campaign(campaign, PIXELS, slow, Deadline(50, clock=lambda: slow.now))
+    run_campaign(campaign, PIXELS, slow, deadline=Deadline(50, clock=lambda: slow.now))
     # ResNet50's second fold ends at 40 of 50; of VGG16 nothing is known, and less than half is left
     assert slow.keys == [("ResNet50", 1, 1), ("ResNet50", 1, 2)]
     assert len(campaign.left()) == 2

@@ -60,7 +60,7 @@ def test_a_stopped_fold_leaves_no_trace_in_the_next():
         return len(asked) > 2 * trainer.steps + 1
 
     with pytest.raises(TimeLimitError, match="after 2 of them"):
-        trainer.train(PIXELS, LABELS, NAMES, fold, "e", 2, None, after_two_epochs_and_a_batch)
+        trainer.train(PIXELS, LABELS, NAMES, fold, "e", 2, should_stop=after_two_epochs_and_a_batch)
     assert len(asked) == 2 * trainer.steps + 2
     after, _ = trained(2, trainer)
     alone, _ = trained(2)
