@@ -74,6 +74,7 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     )
     add("--positive", default="COVID", help="name of the positive class, in any case (default: %(default)s)")
     add("--patients", type=Path, help="CSV with path and patient, for a data set without patients")
+    add("--changed-data", action="store_true", help="begin anew although the store knows the data set with other files")
     add("--split", choices=("slice", "group"), help=f"what stays together in a fold (paper: {paper.split})")
     add("--rounds", type=int, help=f"repetitions of the cross-validation (paper: {paper.rounds})")
     add("--folds", type=int, help=f"folds a round (paper: {paper.folds})")
@@ -137,6 +138,8 @@ def _run(options: argparse.Namespace, settings: Settings, console: Console, bega
         backups=settings.cache_folder / "epochs",
         command=_command(options),
     )
+    if not options.changed_data:
+        campaign.check_unchanged()
     left = campaign.left()
     _print_plan(console, campaign, left, options.dry_run)
     if options.dry_run:

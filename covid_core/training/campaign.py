@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -102,6 +103,31 @@ class Campaign:
         every = repeated_folds(self.dataset.labels, protocol.rounds, protocol.folds, protocol.seed, groups)
         folds = [fold for fold in every if not self.only_folds or fold.fold in self.only_folds]
         return [Task(model, fold) for model in self.networks for fold in folds]
+
+    def check_unchanged(self) -> None:
+        """Refuse to mix two states of a data set: the same campaign must not go on with other files.
+
+        Raises:
+            DatasetError: The store holds finished folds of this campaign whose data set of the same name had another
+                digest.
+        """
+        mine = self.experiment
+        if self.store.done_keys(mine.id):
+            return
+        folds = self.store.folds(status="done")
+        twins = folds[
+            (folds["dataset"] == mine.dataset)
+            & (folds["split"] == mine.split)
+            & folds["transform"].map(lambda text: json.loads(text) == mine.transform)
+            & folds["protocol"].map(lambda text: json.loads(text) == json.loads(json.dumps(mine.protocol)))
+        ]
+        if len(twins):
+            digest = twins["dataset_digest"].iloc[-1]
+            raise DatasetError(
+                f"Expected the data set {mine.dataset!r} as it was when this campaign began, digest {digest[:16]}, of "
+                f"which {len(twins)} folds are stored. Received: files or labels that differ, digest "
+                f"{mine.dataset_digest[:16]}. Restore them, or start a campaign of its own with them, --changed-data."
+            )
 
     def left(self) -> list[Task]:
         """The tasks that the store does not hold as done; failed ones are tried again."""
