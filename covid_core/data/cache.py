@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from covid_core.data.dataset import Dataset
+from covid_core.data.packfile import packed_slices
 from covid_core.data.slices import read_slice, resize_slice
 from covid_core.errors import DatasetError, SliceError
 
@@ -29,7 +31,7 @@ def decoded(
     """All slices as one array, mapped from ``folder``; decoded on the first call.
 
     Args:
-        dataset: The data set; its digest is part of the file's name, so a changed data set is decoded anew.
+        dataset: The data set; its digest and packing are part of the file's name, so a changed one is decoded anew.
         size: Side of the square slices in pixels.
         interpolation: See ``resize_slice``.
         folder: Where the array lies; made if absent.
@@ -39,10 +41,13 @@ def decoded(
         Read-only uint8 ``(N, size, size, 1)``, grey values 0-255.
 
     Raises:
-        DatasetError: Files that cannot be read, named; nothing is dropped silently.
+        DatasetError: Files that cannot be read, named; nothing is dropped silently. Or the data set is packed
+            otherwise.
     """
+    dataset.check_packing(size, interpolation)
     folder = Path(folder)
-    target = folder / f"{dataset.digest[:16]}-{size}-{interpolation}.npy"
+    packed = f"-packed-{dataset.packing.pixels}" if dataset.packing else ""
+    target = folder / f"{dataset.digest[:16]}-{size}-{interpolation}{packed}.npy"
     shape = (len(dataset), size, size, 1)
     if target.is_file():
         try:
@@ -74,14 +79,13 @@ def _decode_into(
     failures = []
 
     def decode(position: int) -> str | None:
-        path = dataset.root / dataset.paths[position]
         try:
-            array[position, :, :, 0] = resize_slice(read_slice(path).pixels, shape[1], interpolation)
+            array[position, :, :, 0] = read(position)
         except SliceError as error:
             return f"{dataset.paths[position]}: {error}"
         return None
 
-    with ThreadPoolExecutor() as pool:
+    with _slices(dataset, shape[1], interpolation) as read, ThreadPoolExecutor() as pool:
         for done, failure in enumerate(pool.map(decode, range(len(dataset))), start=1):
             if failure:
                 failures.append(failure)
@@ -95,3 +99,15 @@ def _decode_into(
             f"repair or remove them:\n{shown}{more}"
         )
     array.flush()
+
+
+@contextmanager
+def _slices(dataset: Dataset, size: int, interpolation: str) -> Iterator[Callable[[int], np.ndarray]]:
+    """A function from a position to uint8 ``(size, size)``, which raises SliceError for a slice that is damaged."""
+    if dataset.packing:
+        with packed_slices(dataset) as read:
+            yield read
+    else:
+        yield lambda position: resize_slice(
+            read_slice(dataset.root / dataset.paths[position]).pixels, size, interpolation
+        )

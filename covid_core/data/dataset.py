@@ -1,4 +1,4 @@
-"""A folder of class folders, or a table of paths, as a data set."""
+"""A folder of class folders, a table of paths, or a packed file, as a data set."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,19 +16,44 @@ from covid_core.errors import DatasetError
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
+@dataclass(frozen=True)
+class Packing:
+    """What packing a data set into one file fixes about its slices.
+
+    Args:
+        size: Side of the square slices in pixels.
+        interpolation: How they were resized to it.
+        codec: How they are compressed, ``"webp"``.
+        quality: Of the codec, 0-100, or ``"lossless"``.
+        pixels: First 16 hex digits of the SHA-256 over all slices as they are decoded: two packings are the same if
+            networks see the same grey values.
+    """
+
+    size: int
+    interpolation: str
+    codec: str
+    quality: int | str
+    pixels: str
+
+    def transform(self) -> dict[str, Any]:
+        """Its part in an experiment's declared transform, beside size and interpolation."""
+        return {"codec": self.codec, "quality": self.quality, "pixels": self.pixels}
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Labelled slices on disk; no pixel is held here.
 
     Args:
         name: Short name for people.
-        root: Folder that ``paths`` are relative to.
+        root: Folder that ``paths`` are relative to, or the packed file that holds the slices under these paths.
         paths: ``N`` relative POSIX paths, sorted within the order of classes.
         labels: int64 ``(N,)``, positions in ``classes``.
         classes: Class names; the positive class is the last.
         groups: Patient of each slice, or None where unknown.
         digest: SHA-256 over paths, labels, patients and file contents, hex.
         warnings: What a user should know, such as identical files in two classes.
+        packing: How the slices were packed, or None for files as they are.
     """
 
     name: str
@@ -38,6 +64,7 @@ class Dataset:
     groups: tuple[str, ...] | None
     digest: str
     warnings: tuple[str, ...]
+    packing: Packing | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -52,15 +79,48 @@ class Dataset:
         """int8 ``(N,)``: 1 for the positive class, 0 for every other."""
         return (self.labels == self.positive).astype(np.int8)
 
+    def check_packing(self, size: int, interpolation: str) -> None:
+        """Refuse to make slices of another size or interpolation out of packed ones.
+
+        Raises:
+            DatasetError: The slices are packed, and otherwise than this.
+        """
+        packing = self.packing
+        if packing is not None and (packing.size, packing.interpolation) != (size, interpolation):
+            raise DatasetError(
+                f"Expected slices of {size} px by interpolation {interpolation!r}, as the protocol says. Received: "
+                f"{self.root.name}, packed at {packing.size} px by {packing.interpolation!r}. Train with "
+                f"--size {packing.size}, or pack the data set again: python -m covid_core.data.packed FOLDER FILE.zip "
+                f"--size {size}"
+            )
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One slice of a data set, as its folder, table or manifest names it.
+
+    Args:
+        path: Relative POSIX path.
+        label: Name of its class.
+        patient: Its patient, empty where unknown.
+        digest: SHA-256 of the file's content, hex.
+    """
+
+    path: str
+    label: str
+    patient: str
+    digest: str
+
 
 def load_dataset(root: str | Path, positive: str = "COVID", patients: str | Path | None = None) -> Dataset:
     """Lists and checks a data set.
 
     Args:
-        root: Folder with two or more class folders of PNG, JPEG or TIFF slices (the Kaggle download as it is), or a
-            CSV file with the columns ``path``, ``label`` and optionally ``patient``, paths relative to the file.
+        root: Folder with two or more class folders of PNG, JPEG or TIFF slices (the Kaggle download as it is), a
+            CSV file with the columns ``path``, ``label`` and optionally ``patient``, paths relative to the file, or a
+            file that ``data.packed`` made of one of these.
         positive: Name of the positive class, in any case.
-        patients: CSV with the columns ``path`` and ``patient`` for a folder that has no patient ids itself.
+        patients: CSV with the columns ``path`` and ``patient`` for a data set that has no patient ids itself.
 
     Raises:
         DatasetError: Nothing there, fewer than two classes, no positive class, or a file or table that is not readable.
@@ -70,12 +130,42 @@ def load_dataset(root: str | Path, positive: str = "COVID", patients: str | Path
         folder, rows = root, _rows_of_folder(root)
     elif root.is_file() and root.suffix.lower() == ".csv":
         folder, rows = root.parent, _rows_of_table(root)
+    elif root.is_file() and root.suffix.lower() == ".zip":
+        from covid_core.data.packfile import load_packed  # it builds on this module
+
+        return load_packed(root, positive, patients)
     else:
         raise DatasetError(
-            f"Expected a folder with one folder for each class, or a CSV file with paths and labels. "
-            f"Received: {root}, which is {'another kind of file' if root.exists() else 'not there'}."
+            f"Expected a folder with one folder for each class, a CSV file with paths and labels, or a packed data "
+            f"set (.zip). Received: {root}, which is {'another kind of file' if root.exists() else 'not there'}."
         )
-    names = sorted({label for _, label, _ in rows})
+    files = [SourceFile(path, label, patient, file_digest(folder / path)) for path, label, patient in rows]
+    name = root.stem if root.is_file() else root.resolve().name
+    return assemble(name, folder, files, positive, patients)
+
+
+def assemble(
+    name: str,
+    root: Path,
+    files: list[SourceFile],
+    positive: str = "COVID",
+    patients: str | Path | None = None,
+    packing: Packing | None = None,
+) -> Dataset:
+    """A data set of files that somebody has listed: its order, classes, groups and digest follow from them alone.
+
+    Args:
+        name: Short name for people.
+        root: Where the slices lie.
+        files: In any order.
+        positive: See ``load_dataset``.
+        patients: See ``load_dataset``.
+        packing: See ``Dataset``.
+
+    Raises:
+        DatasetError: Fewer than two classes, no positive class, or slices without a patient.
+    """
+    names = sorted({file.label for file in files})
     if len(names) < 2:
         raise DatasetError(
             f"Expected two classes or more in {root}. Received: {f'only {names[0]!r}' if names else 'no slices'}. "
@@ -89,21 +179,21 @@ def load_dataset(root: str | Path, positive: str = "COVID", patients: str | Path
         )
     classes = (*(name for name in names if name != last[0]), last[0])
     position = {name: number for number, name in enumerate(classes)}
-    rows.sort(key=lambda row: (position[row[1]], row[0]))
-    groups = _groups(rows, Path(patients) if patients else None)
-    digests = [_file_digest(folder / path) for path, _, _ in rows]
+    files = sorted(files, key=lambda file: (position[file.label], file.path))
+    groups = _groups(files, Path(patients) if patients else None)
     whole = hashlib.sha256()
-    for (path, label, _), group, digest in zip(rows, groups or [""] * len(rows), digests, strict=True):
-        whole.update("\0".join((path, label, group, digest, "")).encode())
+    for file, group in zip(files, groups or [""] * len(files), strict=True):
+        whole.update("\0".join((file.path, file.label, group, file.digest, "")).encode())
     return Dataset(
-        name=root.stem if root.is_file() else root.resolve().name,
-        root=folder,
-        paths=tuple(path for path, _, _ in rows),
-        labels=np.array([position[label] for _, label, _ in rows], np.int64),
+        name=name,
+        root=root,
+        paths=tuple(file.path for file in files),
+        labels=np.array([position[file.label] for file in files], np.int64),
         classes=classes,
         groups=groups,
         digest=whole.hexdigest(),
-        warnings=_duplicate_warnings(rows, digests),
+        warnings=_duplicate_warnings(files),
+        packing=packing,
     )
 
 
@@ -132,19 +222,19 @@ def _rows_of_table(table: Path) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _groups(rows: list[tuple[str, str, str]], table: Path | None) -> tuple[str, ...] | None:
-    known = {path: patient for path, _, patient in rows if patient}
+def _groups(files: list[SourceFile], table: Path | None) -> tuple[str, ...] | None:
+    known = {file.path: file.patient for file in files if file.patient}
     if table is not None:
         known = {row["path"]: row["patient"] for _, row in _read_csv(table, ("path", "patient"))}
     if not known:
         return None
-    missing = [path for path, _, _ in rows if not known.get(path)]
+    missing = [file.path for file in files if not known.get(file.path)]
     if missing:
         raise DatasetError(
-            f"Expected a patient for every slice. Received: none for {len(missing)} of {len(rows)}, "
+            f"Expected a patient for every slice. Received: none for {len(missing)} of {len(files)}, "
             f"first {missing[0]!r}."
         )
-    return tuple(known[path] for path, _, _ in rows)
+    return tuple(known[file.path] for file in files)
 
 
 def _read_csv(table: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
@@ -165,7 +255,12 @@ def _read_csv(table: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str
     return rows
 
 
-def _file_digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, hex.
+
+    Raises:
+        DatasetError: The file cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -175,13 +270,13 @@ def _file_digest(path: Path) -> str:
         ) from error
 
 
-def _duplicate_warnings(rows: list[tuple[str, str, str]], digests: list[str]) -> tuple[str, ...]:
-    same: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
-    for row, digest in zip(rows, digests, strict=True):
-        same[digest].append(row)
+def _duplicate_warnings(files: list[SourceFile]) -> tuple[str, ...]:
+    same: dict[str, list[SourceFile]] = defaultdict(list)
+    for file in files:
+        same[file.digest].append(file)
     warnings = []
     for twins in (group for group in same.values() if len(group) > 1):
-        across = len({label for _, label, _ in twins}) > 1
+        across = len({file.label for file in twins}) > 1
         where = "in different classes: at least one label is wrong" if across else "in one class"
-        warnings.append(f"Identical files {where}: {', '.join(path for path, _, _ in twins)}")
+        warnings.append(f"Identical files {where}: {', '.join(file.path for file in twins)}")
     return tuple(warnings)
