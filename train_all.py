@@ -7,6 +7,7 @@ import logging
 import os
 import shlex
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,28 +20,33 @@ from rich.table import Table
 from covid_core.data.cache import decoded
 from covid_core.data.dataset import Dataset, load_dataset
 from covid_core.errors import CovidCoreError
+from covid_core.models.transport import LARGEST_MIB, export_networks
 from covid_core.results import metrics
 from covid_core.results.exchange import export_results, open_store
 from covid_core.results.records import FoldResult
 from covid_core.settings import Settings
 from covid_core.training.campaign import SAVE_CHOICES, Campaign, Task, run_campaign
-from covid_core.training.estimate import Estimate, estimate
+from covid_core.training.deadline import Deadline
+from covid_core.training.estimate import Estimate, estimate, expected_seconds
 from covid_core.training.protocol import PRECISIONS, PRESETS, Preset, Protocol
 from covid_core.training.selection import select_networks
 
 EXIT_FAILED_FOLDS = 1
 EXIT_USAGE = 2
+EXIT_TIME_LIMIT = 3
 EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns its exit code: 0 all done, 1 folds failed, 2 refused, 130 interrupted."""
+    """Runs the command line and returns its exit code: 0 all done, 1 folds failed, 2 refused, 3 folds are left because
+    the time limit was reached, 130 interrupted."""
+    began = time.monotonic()
     settings = Settings.from_environment()
     options = parser(settings).parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     console = Console(soft_wrap=True)  # a log file keeps whole lines
     try:
-        return _run(options, settings, console)
+        return _run(options, settings, console, began)
     except CovidCoreError as error:
         console.print(f"[bold red]Refused:[/] {error}", soft_wrap=True, highlight=False)
         return EXIT_USAGE
@@ -57,9 +63,13 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     add = flags.add_argument
     add("--preset", choices=tuple(PRESETS), default="paper", help=f"start from ({presets}); default: paper")
     add("--networks", nargs="+", metavar="PATTERN", help="names, families (VGG), variants (modified) or globs")
-    add("--dataset", type=Path, help="folder of class folders, or CSV with path, label and optionally patient")
+    add(
+        "--dataset",
+        type=Path,
+        help="folder of class folders, CSV with path, label and optionally patient, or packed .zip",
+    )
     add("--positive", default="COVID", help="name of the positive class, in any case (default: %(default)s)")
-    add("--patients", type=Path, help="CSV with path and patient, for a folder")
+    add("--patients", type=Path, help="CSV with path and patient, for a data set without patients")
     add("--split", choices=("slice", "group"), help=f"what stays together in a fold (paper: {paper.split})")
     add("--rounds", type=int, help=f"repetitions of the cross-validation (paper: {paper.rounds})")
     add("--folds", type=int, help=f"folds a round (paper: {paper.folds})")
@@ -78,11 +88,17 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     add("--store", default=settings.store_url, help="SQLAlchemy URL of the results store")
     add("--output", type=Path, default=settings.network_folders[-1], help="folder for trained networks")
     add("--export", type=Path, help="write the experiment's results as CSV into this folder at the end")
+    add("--export-networks", action="store_true", help="write the experiment's kept networks there too, in parts")
+    add("--largest-mib", type=float, default=LARGEST_MIB, help="leave larger weights out of it (default: %(default)g)")
+    add(
+        "--time-limit", type=float, metavar="MINUTES", help="start no fold that would end later, and stop one in flight"
+    )
     add("--dry-run", action="store_true", help="list the folds and an estimate, train nothing")
     return flags
 
 
-def _run(options: argparse.Namespace, settings: Settings, console: Console) -> int:
+def _run(options: argparse.Namespace, settings: Settings, console: Console, began: float) -> int:
+    _check_options(options)
     preset = PRESETS[options.preset]
     protocol = _protocol(options, preset)
     networks = select_networks(options.networks or preset.networks)
@@ -100,7 +116,7 @@ def _run(options: argparse.Namespace, settings: Settings, console: Console) -> i
         save=options.save,
         precision=options.precision,
         curve_every=options.curve_every,
-        command=_command(options, dataset),
+        command=_command(options),
     )
     left = campaign.left()
     _print_plan(console, campaign, left, options.dry_run)
@@ -119,16 +135,48 @@ def _run(options: argparse.Namespace, settings: Settings, console: Console) -> i
             )
             progress.remove_task(bar)
             observer = _Bars(progress, left, protocol.epochs)
-            run_campaign(campaign, pixels, observer)
+            run_campaign(campaign, pixels, observer, _deadline(options, campaign, began))
             failures = observer.failures
     _print_scores(console, campaign)
     if options.export:
-        export_results(store, options.export, campaign.experiment.id)
-        console.print(f"Exported to {options.export}")
+        _export(options, campaign, console)
     if failures:
         _print_failures(console, failures)
         return EXIT_FAILED_FOLDS
+    left = campaign.left()
+    if left:
+        console.print(f"[yellow]Time limit:[/] {len(left)} folds are left; the same command goes on with them.")
+        return EXIT_TIME_LIMIT
     return 0
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    if options.time_limit is not None and not options.time_limit > 0:
+        raise CovidCoreError(f"Expected a time limit above 0 minutes. Received: {options.time_limit:g}.")
+    if options.export_networks and not options.export:
+        raise CovidCoreError("Expected a folder for the networks. Received none. Name it, --export FOLDER.")
+
+
+def _deadline(options: argparse.Namespace, campaign: Campaign, began: float) -> Deadline | None:
+    if options.time_limit is None:
+        return None
+    from covid_core.training.fold import facts  # Keras: needed now anyway
+
+    device = facts(campaign.precision or "")["device"]
+    return Deadline(options.time_limit * 60, expected_seconds(campaign, device), began)
+
+
+def _export(options: argparse.Namespace, campaign: Campaign, console: Console) -> None:
+    files = export_results(campaign.store, options.export, campaign.experiment.id)
+    if options.export_networks:
+        limit = int(options.largest_mib * 2**20)
+        transport = export_networks(options.output, campaign.experiment.id, options.export, limit)
+        files += transport.files
+        if transport.left:
+            names = ", ".join(f"{card.model} r{card.round} f{card.fold}" for card in transport.left)
+            console.print(f"[yellow]Not exported:[/] {names}: larger than {options.largest_mib:g} MiB (--largest-mib)")
+    size = sum(file.stat().st_size for file in files) / 2**20
+    console.print(f"Exported to {options.export}: {len(files)} files, {size:.1f} MiB")
 
 
 def _protocol(options: argparse.Namespace, preset: Preset) -> Protocol:
@@ -153,13 +201,13 @@ def _dataset(options: argparse.Namespace, preset: Preset, settings: Settings) ->
     return replace(load_dataset(root / "manifest.csv", options.positive), name="phantom")
 
 
-def _command(options: argparse.Namespace, dataset: Dataset) -> str:
+def _command(options: argparse.Namespace) -> str:
     """The command that trains the same networks again, without this machine's paths."""
     words = ["python", "train_all.py", "--preset", options.preset]
     if options.networks:
         words += ["--networks", *options.networks]
     if options.dataset:
-        words += ["--dataset", f"path/to/{dataset.name}"]
+        words += ["--dataset", f"path/to/{options.dataset.resolve().name}"]
     if options.positive != "COVID":
         words += ["--positive", options.positive]
     if options.patients:
@@ -179,6 +227,10 @@ def _print_plan(console: Console, campaign: Campaign, left: list[Task], listed: 
     shares = Counter(dataset.labels.tolist())
     classes = ", ".join(f"{shares[number]} {name}" for number, name in enumerate(dataset.classes))
     console.print(f"Data set    {dataset.name}: {len(dataset)} slices ({classes}), digest {dataset.digest[:16]}")
+    if dataset.packing:
+        console.print(
+            f"Packed      {dataset.root.name}: WebP, quality {dataset.packing.quality}, {dataset.packing.pixels}"
+        )
     console.print(
         f"Protocol    {protocol.size} px, {protocol.epochs} epochs, {protocol.rounds} x {protocol.folds} folds by "
         f"{protocol.split}, batch {protocol.batch_size}, seed {protocol.seed}"

@@ -27,3 +27,7 @@ class ProtocolError(CovidCoreError):
 
 class StoreError(CovidCoreError):
     """A results store that cannot be opened, read or written."""
+
+
+class TimeLimitError(CovidCoreError):
+    """A fold that was stopped because the time of its run was up; nothing of it is kept."""

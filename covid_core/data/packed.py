@@ -13,7 +13,6 @@ import io
 import json
 import os
 import sys
-import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from PIL import Image, features
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from covid_core.archive import write_archive
 from covid_core.data.cache import decoded
 from covid_core.data.dataset import Dataset, file_digest, load_dataset
 from covid_core.data.packfile import (
@@ -46,7 +46,6 @@ EXIT_USAGE = 2
 
 _METHOD = 4  # of WebP's 0-6: 6 takes three times as long for 3 % fewer bytes, less than a step of quality
 _BLOCK = 64  # slices between two looks at the size
-_MOMENT = (1980, 1, 1, 0, 0, 0)  # ZIP's first: the same content gives the same bytes whenever it is packed
 
 Observe = Callable[[str, int, int], None]
 
@@ -212,12 +211,9 @@ class _Errors:
 
 def _container(manifest: dict, members: list[bytes]) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        text = json.dumps(manifest, ensure_ascii=True, separators=(",", ":"))
-        for name, data in ((MANIFEST, text.encode()), *((member_name(n), data) for n, data in enumerate(members))):
-            info = zipfile.ZipInfo(name, _MOMENT)
-            info.create_system, info.external_attr = 3, 0o644 << 16  # as on Unix, wherever it is packed
-            archive.writestr(info, data)
+    text = json.dumps(manifest, separators=(",", ":"))
+    slices = ((member_name(number), data) for number, data in enumerate(members))
+    write_archive(buffer, [(MANIFEST, text.encode()), *slices])
     return buffer.getvalue()
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from covid_core.archive import ARCHIVE_ERRORS, is_stored
 from covid_core.data.dataset import Dataset, Packing, SourceFile, assemble
 from covid_core.data.slices import DECODING_ERRORS, INTERPOLATIONS
 from covid_core.errors import DatasetError, SliceError
@@ -43,10 +44,6 @@ MAX_SIZE = 2048
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SLICE_KEYS = {"path", "label", "patient", "source", "pixels"}
-
-# What zipfile raises for damage of any kind: RuntimeError for encryption, NotImplementedError for rare compression,
-# ValueError for names that are no UTF-8.
-_ZIP_ERRORS = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +122,7 @@ def open_pack(path: str | Path) -> Iterator[Pack]:
                 f"Expected a packed data set of at most {MAX_BYTES >> 20} MiB. Received: {path}, larger."
             )
         archive = zipfile.ZipFile(path)
-    except _ZIP_ERRORS as error:
+    except ARCHIVE_ERRORS as error:
         raise DatasetError(
             f"Expected a packed data set. Received: {path}, which is damaged or no ZIP file: {error}. {_again(path)}"
         ) from error
@@ -194,13 +191,13 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     if len(members) > MAX_SLICES + 1:
         raise DatasetError(f"Expected at most {MAX_SLICES:,} slices. Received: {path} with {len(members) - 1:,}.")
     for member in members:
-        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+        if not is_stored(member):
             raise _wrong(path, f"{member.filename!r} to be stored as it is", "a compressed one")
     if members[0].file_size > MAX_MANIFEST_BYTES:
         raise _wrong(path, f"a manifest of at most {MAX_MANIFEST_BYTES >> 20} MiB", "a larger one")
     try:
         manifest = json.loads(archive.read(members[0]).decode("utf-8"))
-    except (*_ZIP_ERRORS, RecursionError) as error:
+    except (*ARCHIVE_ERRORS, RecursionError) as error:
         raise _wrong(path, f"{MANIFEST} to be JSON", f"{type(error).__name__}: {error}") from error
     if not isinstance(manifest, dict):
         raise _wrong(path, f"{MANIFEST} to be an object", type(manifest).__name__)
@@ -268,7 +265,7 @@ def _check_slice(path: Path, number: int, row: Any) -> None:
 def _member(pack: Pack, number: int) -> bytes:
     try:
         return pack.archive.read(member_name(number))
-    except _ZIP_ERRORS as error:
+    except ARCHIVE_ERRORS as error:
         raise SliceError(f"Expected it whole. It is damaged: {error}. {_again(pack.path)}") from error
 
 

@@ -1,24 +1,40 @@
-"""Results leave and enter the store as CSV: four files a folder, readable by anything, fit for version control."""
+"""Results leave and enter the store as CSV: four files a folder, readable by anything, fit for version control.
+
+    python -m covid_core.results.exchange FOLDER    adds what ``train_all.py --export`` wrote elsewhere
+
+The two long files are cut where they would grow beyond 16 MiB: ``predictions-1-of-3.csv`` and so on.
+"""
 
 from __future__ import annotations
 
+import argparse
 import csv
 import hashlib
-import json
-import math
-from collections.abc import Callable, Iterator
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
 
-from covid_core.errors import StoreError
+from covid_core.errors import CovidCoreError, StoreError
+from covid_core.models.transport import import_networks
+from covid_core.results.cells import COLUMNS
 from covid_core.results.records import Experiment, FoldResult, Predictions
-from covid_core.results.store import KEY, ResultsStore, check_fold
+from covid_core.results.store import ResultsStore, check_fold
+from covid_core.settings import Settings
+
+MOST_BYTES = 16 * 2**20
+LONG_FILES = ("predictions.csv", "history.csv")
+EXIT_USAGE = 2
 
 
-def export_results(store: ResultsStore, folder: Path | str, experiment: str | None = None) -> list[Path]:
+def export_results(
+    store: ResultsStore, folder: Path | str, experiment: str | None = None, most_bytes: int = MOST_BYTES
+) -> list[Path]:
     """Write ``experiments.csv``, ``folds.csv``, ``predictions.csv`` and ``history.csv``.
 
     Numbers keep every digit, and rows their order: the same results give the same bytes. Failed folds are written
@@ -28,6 +44,7 @@ def export_results(store: ResultsStore, folder: Path | str, experiment: str | No
         store: Where the results are.
         folder: Made where it is absent; the four files in it are replaced.
         experiment: Only this one; None for all.
+        most_bytes: Size from which the files of predictions and of learning curves are cut into parts.
 
     Returns:
         The files written.
@@ -41,7 +58,7 @@ def export_results(store: ResultsStore, folder: Path | str, experiment: str | No
         raise StoreError(f"Expected the id of an experiment in the store ({known}). Received: {experiment!r}.")
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        return [_write(Path(folder) / name, frame) for name, frame in frames.items()]
+        return [path for name, frame in frames.items() for path in _write(Path(folder) / name, frame, most_bytes)]
     except OSError as error:
         raise StoreError(f"Cannot write results to {folder}: {error}. Name a folder that can be written.") from error
 
@@ -104,16 +121,58 @@ def _snapshot(store: ResultsStore, experiment: str | None) -> dict[str, pd.DataF
             return {name: frame[list(COLUMNS[name])] for name, frame in frames.items()}
 
 
-def _write(path: Path, frame: pd.DataFrame) -> Path:
-    part = path.with_name(f"{path.name}.part")
-    frame.to_csv(part, index=False, lineterminator="\n", encoding="utf-8")
-    return part.replace(path)
+def _write(path: Path, frame: pd.DataFrame, most_bytes: int) -> list[Path]:
+    texts = _texts(frame, most_bytes if path.name in LONG_FILES else None)
+    names = [path.name]
+    if len(texts) > 1:
+        names = [f"{path.stem}-{number}-of-{len(texts)}.csv" for number in range(1, len(texts) + 1)]
+    for name, text in zip(names, texts, strict=True):
+        part = path.with_name(f"{name}.part")
+        part.write_bytes(text)
+        part.replace(path.with_name(name))
+    for old in [path, *_parts(path)]:  # of an earlier export, longer or shorter than this one
+        if old.name not in names:
+            old.unlink(missing_ok=True)
+    return [path.with_name(name) for name in names]
+
+
+def _texts(frame: pd.DataFrame, most_bytes: int | None) -> list[bytes]:
+    """The rows as CSV, halved until each text is small enough; every text has the header."""
+    text = frame.to_csv(index=False, lineterminator="\n").encode()
+    if most_bytes is None or len(text) <= most_bytes or len(frame) < 2:
+        return [text]
+    half = len(frame) // 2
+    return _texts(frame[:half], most_bytes) + _texts(frame[half:], most_bytes)
+
+
+def _parts(path: Path) -> dict[Path, tuple[int, int]]:
+    """Every part of ``path`` that lies beside it, with its number and their count."""
+    found = {}
+    for part in path.parent.glob(f"{path.stem}-*.csv"):
+        if match := re.fullmatch(rf"{path.stem}-([0-9]+)-of-([0-9]+)\.csv", part.name):
+            found[part] = (int(match[1]), int(match[2]))
+    return found
+
+
+def _files(path: Path) -> list[Path]:
+    """What to read for ``path``: itself, or all its parts in their order."""
+    parts = _parts(path)
+    if not parts:
+        return [path]
+    ordered = sorted(parts, key=parts.get)
+    count = parts[ordered[0]][1]
+    if path.exists() or [parts[part] for part in ordered] != [(number + 1, count) for number in range(count)]:
+        found = ", ".join(part.name for part in [path] * path.exists() + ordered)
+        raise StoreError(
+            f"Expected {path}, or all parts of it and nothing else. Received: {found}. Copy what is missing, or export "
+            f"the results again into an empty folder."
+        )
+    return ordered
 
 
 def _experiments(folder: Path) -> dict[str, Experiment]:
-    path = folder / "experiments.csv"
     experiments: dict[str, Experiment] = {}
-    for line, (id_, dataset, digest, transform, protocol, split) in _rows(path):
+    for path, line, (id_, dataset, digest, transform, protocol, split) in _rows(folder / "experiments.csv"):
         experiment = Experiment(dataset, digest, transform, protocol, split)
         if experiment.id != id_:
             raise StoreError(
@@ -129,7 +188,7 @@ def _experiments(folder: Path) -> dict[str, Experiment]:
 def _results(folder: Path, experiments: dict[str, Experiment]) -> list[FoldResult]:
     path = folder / "folds.csv"
     rows: dict[tuple, tuple[int, list]] = {}
-    for line, (*key, status, seed, tp, fp, tn, fn, auc, seconds, speed, finished, facts, error) in _rows(path):
+    for _, line, (*key, status, seed, tp, fp, tn, fn, auc, seconds, speed, finished, facts, error) in _rows(path):
         if key[0] not in experiments:
             raise StoreError(
                 f"{path}, line {line}, column experiment: expected an id from experiments.csv. Received: {key[0]}."
@@ -163,9 +222,8 @@ def _results(folder: Path, experiments: dict[str, Experiment]) -> list[FoldResul
 
 
 def _predictions(folder: Path, keys: set[tuple]) -> dict[tuple, Predictions]:
-    path = folder / "predictions.csv"
     columns: dict[tuple, tuple[list[str], list[int], list[float]]] = {}
-    for line, (*key, slice_, label, probability) in _rows(path):
+    for path, line, (*key, slice_, label, probability) in _rows(folder / "predictions.csv"):
         slices, labels, probabilities = columns.setdefault(_known(path, line, key, keys), ([], [], []))
         slices.append(slice_)
         labels.append(label)
@@ -177,9 +235,8 @@ def _predictions(folder: Path, keys: set[tuple]) -> dict[tuple, Predictions]:
 
 
 def _histories(folder: Path, keys: set[tuple]) -> dict[tuple, dict[str, list[float]]]:
-    path = folder / "history.csv"
     histories: dict[tuple, dict[str, list[float]]] = {}
-    for line, (*key, epoch, metric, value) in _rows(path):
+    for path, line, (*key, epoch, metric, value) in _rows(folder / "history.csv"):
         curve = histories.setdefault(_known(path, line, key, keys), {}).setdefault(metric, [])
         if epoch != len(curve) + 1:
             raise StoreError(
@@ -200,9 +257,14 @@ def _name(key: list) -> str:
     return "/".join(map(str, key))
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list]]:
-    """Line number and parsed cells, in the order of ``COLUMNS``, of every record of a file."""
-    columns = COLUMNS[path.name]
+def _rows(path: Path) -> Iterator[tuple[Path, int, list]]:
+    """File, line number and parsed cells, in the order of ``COLUMNS``, of every record of a file and its parts."""
+    for file in _files(path):
+        for line, cells in _rows_of(file, COLUMNS[path.name]):
+            yield file, line, cells
+
+
+def _rows_of(path: Path, columns: dict[str, Callable[[str], Any]]) -> Iterator[tuple[int, list]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets put a byte order mark in front
             reader = csv.reader(file, strict=True)
@@ -238,99 +300,43 @@ def _wrong_cell(path: Path, line: int, columns: dict[str, Callable], cells: list
     raise AssertionError("a cell was refused and then accepted")
 
 
-def _text(text: str) -> str:
-    if not text:
-        raise ValueError("a text")
-    return text
-
-
-def _from(lowest: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and int(text) >= lowest):
-            raise ValueError(f"a whole number from {lowest}")
-        return int(text)
-
-    return parse
-
-
-def _label(text: str) -> int:
-    if text not in ("0", "1"):
-        raise ValueError("0 or 1")
-    return int(text)
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text) if text else math.nan
-    except ValueError:
-        raise ValueError("a number, or nothing for NaN") from None
-
-
-def _amount(text: str) -> float:
-    value = _float(text)
-    if not 0 <= value < math.inf:
-        raise ValueError("a number of 0 or more")
-    return value
-
-
-def _share(text: str) -> float:
-    value = _float(text)
-    if not (0 <= value <= 1 + 1e-5):  # float32 rounding
-        raise ValueError("a number in 0-1")
-    return value
-
-
-def _share_or_nan(text: str) -> float:
-    return _share(text) if text else math.nan
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise ValueError("a JSON object")
-    return value
-
-
 def _fingerprint(folder: Path) -> str:
     """Digest of what tells two exports apart, without reading the large files."""
     digest = hashlib.sha256()
     try:
         for name in ("experiments.csv", "folds.csv"):
             digest.update((folder / name).read_bytes())
-        for name in ("predictions.csv", "history.csv"):
-            digest.update(f"{name} {(folder / name).stat().st_size}".encode())
+        for file in (file for name in LONG_FILES for file in _files(folder / name)):
+            digest.update(f"{file.name} {file.stat().st_size}".encode())
     except OSError as error:
         raise StoreError(f"Expected the four files of an export in {folder}: {error}. Export it again.") from error
     return digest.hexdigest()
 
 
-_FOLD = dict(zip(KEY, (_text, _text, _from(1), _from(1)), strict=True))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code: 0 imported, 2 refused."""
+    settings = Settings.from_environment()
+    flags = argparse.ArgumentParser(
+        prog="python -m covid_core.results.exchange",
+        description="Add exported results and networks; train_all.py then goes on with what is missing.",
+    )
+    flags.add_argument("folder", type=Path, help="what train_all.py --export wrote")
+    flags.add_argument("--store", default=settings.store_url, help="SQLAlchemy URL of the results store")
+    networks = settings.network_folders[-1]
+    flags.add_argument("--networks", type=Path, default=networks, help="folder for trained networks")
+    options = flags.parse_args(arguments)
+    console = Console(soft_wrap=True)
+    try:
+        added = import_results(open_store(options.store, settings.results_folder), options.folder)
+        console.print(f"Folds       {added} added")
+        transport = import_networks(options.folder, options.networks)
+    except CovidCoreError as error:
+        console.print(f"[bold red]Refused:[/] {error}", highlight=False)
+        return EXIT_USAGE
+    there = f", {len(transport.left)} there already" if transport.left else ""
+    console.print(f"Networks    {len(transport.taken)} added{there}")
+    return 0
 
-COLUMNS: dict[str, dict[str, Callable[[str], Any]]] = {
-    "experiments.csv": {
-        "id": _text,
-        "dataset": str,
-        "dataset_digest": _text,
-        "transform": _object,
-        "protocol": _object,
-        "split": _text,
-    },
-    "folds.csv": {
-        **_FOLD,
-        "status": _text,
-        "seed": _from(0),
-        **dict.fromkeys(("tp", "fp", "tn", "fn"), _from(0)),
-        "auc": _share_or_nan,
-        "seconds": _amount,
-        "images_per_second": _amount,
-        "finished": _text,
-        "facts": _object,
-        "error": str,
-    },
-    "predictions.csv": {**_FOLD, "slice": _text, "label": _label, "probability": _share},
-    "history.csv": {**_FOLD, "epoch": _from(1), "metric": _text, "value": _float},
-}
-"""The columns of each file, and how a cell is read."""
+
+if __name__ == "__main__":
+    sys.exit(main())

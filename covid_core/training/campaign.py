@@ -15,7 +15,7 @@ import numpy as np
 
 from covid_core.data.dataset import Dataset
 from covid_core.data.splits import Fold, repeated_folds
-from covid_core.errors import DatasetError, ProtocolError, StoreError
+from covid_core.errors import DatasetError, ProtocolError, StoreError, TimeLimitError
 from covid_core.models import library
 from covid_core.results import metrics
 from covid_core.results.records import Experiment, FoldResult
@@ -24,6 +24,8 @@ from covid_core.training.protocol import Protocol
 
 if TYPE_CHECKING:
     import keras
+
+    from covid_core.training.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,9 @@ class Campaign:
         precision: Keras dtype policy; None chooses by the device.
         curve_every: Epochs between two tests for the learning curve, 0 for none.
         command: The command that repeats this campaign, for the cards.
+
+    Raises:
+        DatasetError: The data set is packed at another size or interpolation than the protocol's.
     """
 
     networks: Sequence[str]
@@ -84,13 +89,17 @@ class Campaign:
     curve_every: int = 5
     command: str = ""
 
+    def __post_init__(self) -> None:
+        self.dataset.check_packing(self.protocol.size, self.protocol.interpolation)
+
     @property
     def experiment(self) -> Experiment:
         """What the campaign's folds are filed under."""
+        packing = self.dataset.packing
         return Experiment(
             dataset=self.dataset.name,
             dataset_digest=self.dataset.digest,
-            transform=self.protocol.transform(),
+            transform=self.protocol.transform() | ({"packing": packing.transform()} if packing else {}),
             protocol=self.protocol.identity(),
             split=self.protocol.split,
         )
@@ -121,8 +130,8 @@ class Campaign:
         return [task for task in self.tasks() if task.key not in done]
 
 
-def run_campaign(campaign: Campaign, pixels: np.ndarray, observer: Observer) -> int:
-    """Trains what is left, network by network.
+def run_campaign(campaign: Campaign, pixels: np.ndarray, observer: Observer, deadline: Deadline | None = None) -> int:
+    """Trains what is left, network by network, as far as time allows.
 
     A fold that fails is stored with its traceback, and the rest goes on. Whatever ends the process costs at most the
     fold in flight.
@@ -131,6 +140,7 @@ def run_campaign(campaign: Campaign, pixels: np.ndarray, observer: Observer) -> 
         campaign: What to train.
         pixels: uint8 ``(N, size, size, 1)``: the data set's slices, see ``data.cache.decoded``.
         observer: Told of every fold and epoch.
+        deadline: Which folds may start, and when the one in flight is given up; by default all may, and none is.
 
     Returns:
         The number of folds that failed.
@@ -138,7 +148,7 @@ def run_campaign(campaign: Campaign, pixels: np.ndarray, observer: Observer) -> 
     campaign.store.add_experiment(campaign.experiment)
     failures = 0
     for model, tasks in _by_network(campaign.left()):
-        failures += _run_network(campaign, model, tasks, pixels, observer)
+        failures += _run_network(campaign, model, tasks, pixels, observer, deadline)
     return failures
 
 
@@ -149,14 +159,21 @@ def _by_network(tasks: Iterable[Task]) -> list[tuple[str, list[Task]]]:
     return list(groups.items())
 
 
-def _run_network(campaign: Campaign, model: str, tasks: list[Task], pixels: np.ndarray, observer: Observer) -> int:
+def _run_network(
+    campaign: Campaign,
+    model: str,
+    tasks: list[Task],
+    pixels: np.ndarray,
+    observer: Observer,
+    deadline: Deadline | None,
+) -> int:
     from covid_core.training.fold import FoldTrainer, default_precision  # Keras: only who trains pays for it
 
     protocol, dataset = campaign.protocol, campaign.dataset
     precision = campaign.precision or default_precision()
     trainer = FoldTrainer(model, protocol, len(dataset.classes), len(dataset), precision)
     failures = 0
-    for task in tasks:
+    for task in deadline.admitted(tasks) if deadline else tasks:
         observer.started(task)
         try:
             result = trainer.train(
@@ -167,11 +184,15 @@ def _run_network(campaign: Campaign, model: str, tasks: list[Task], pixels: np.n
                 campaign.experiment.id,
                 campaign.curve_every,
                 _epochs_of(task, observer),
+                deadline.passed if deadline else None,
             )
             if _kept(campaign.save, task):
                 _keep(campaign, trainer.network, task, result, pixels)
         except StoreError:
             raise
+        except TimeLimitError as stop:
+            logger.warning("%s, round %d, fold %d is given up: %s", *task.key, stop)
+            break
         except Exception as error:
             # whatever fails in one fold must not cost the others
             logger.debug("fold failed", exc_info=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import pandas as pd
 
 from covid_core.training.campaign import Campaign, Task
 
@@ -29,15 +33,33 @@ def estimate(left: list[Task], campaign: Campaign) -> Estimate:
     size; convolutions cost in proportion to pixels. Folds of other machines count too if they share the store.
     """
     protocol = campaign.protocol
-    folds = campaign.store.folds(status="done")
-    timed = folds.assign(pixels_per_second=folds["images_per_second"] * folds["size"].astype(float) ** 2)
-    speeds = timed.groupby("model")["pixels_per_second"].median()
+    seconds_of = _seconds_of(campaign, campaign.store.folds(status="done"))
     images, seconds, unknown = 0, 0.0, {}
     for task in left:
-        count = len(task.fold.train) * protocol.epochs
-        images += count
-        if speeds.get(task.model, 0.0) > 0:
-            seconds += count * protocol.size**2 / speeds[task.model]
-        else:
+        images += len(task.fold.train) * protocol.epochs
+        known = seconds_of(task)
+        if known is None:
             unknown[task.model] = None
+        else:
+            seconds += known
     return Estimate(images, seconds, tuple(unknown))
+
+
+def expected_seconds(campaign: Campaign, device: str) -> Callable[[Task], float | None]:
+    """How long each fold of a campaign takes on ``device``, by the folds stored so far that ran on such a device; None
+    for a network that none of them trained."""
+    folds = campaign.store.folds(status="done")
+    devices = [json.loads(facts).get("device") for facts in folds["facts"]]
+    return _seconds_of(campaign, folds[pd.Series(devices, index=folds.index, dtype=object) == device])
+
+
+def _seconds_of(campaign: Campaign, folds: pd.DataFrame) -> Callable[[Task], float | None]:
+    timed = folds.assign(pixels_per_second=folds["images_per_second"] * folds["size"].astype(float) ** 2)
+    speeds = timed.groupby("model")["pixels_per_second"].median()
+
+    def seconds(task: Task) -> float | None:
+        speed = speeds.get(task.model, 0.0)
+        pixels = len(task.fold.train) * campaign.protocol.epochs * campaign.protocol.size**2
+        return pixels / speed if speed > 0 else None
+
+    return seconds

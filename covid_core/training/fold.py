@@ -14,7 +14,7 @@ import numpy as np
 
 from covid_core.data.augment import augment
 from covid_core.data.splits import Fold
-from covid_core.errors import ProtocolError
+from covid_core.errors import ProtocolError, TimeLimitError
 from covid_core.models.build import build_model
 from covid_core.results import metrics
 from covid_core.results.records import FoldResult, Predictions
@@ -61,6 +61,7 @@ class FoldTrainer:
         experiment: str,
         curve_every: int = 5,
         on_epoch: OnEpoch | None = None,
+        should_stop: Callable[[], bool] | None = None,
     ) -> FoldResult:
         """Trains on the fold's training slices and predicts its test slices.
 
@@ -72,12 +73,14 @@ class FoldTrainer:
             experiment: Id that the result is filed under.
             curve_every: Epochs between two tests for the learning curve; 0 for none. Nothing is chosen by them.
             on_epoch: Called with the epoch's number from 1 and its curve values.
+            should_stop: Asked before every batch; once it says yes, the fold is given up.
 
         Returns:
             The finished fold, counts at probability 0.5.
 
         Raises:
             ProtocolError: The loss became infinite or NaN.
+            TimeLimitError: ``should_stop`` said yes.
         """
         protocol = self.protocol
         seed = protocol.fold_seed(self.model, fold.round, fold.fold)
@@ -87,8 +90,15 @@ class FoldTrainer:
         positive = labels[fold.test] == self.classes - 1
         batches = _Batches(pixels, labels, fold.train, protocol.batch_size, seed)
         curve = _Curve(lambda: self._probabilities(test_pixels), positive, protocol.epochs, curve_every, on_epoch)
+        limit = _StopWhen(should_stop or (lambda: False))
         started = time.perf_counter()
-        trainer.fit(batches, epochs=protocol.epochs, verbose=0, callbacks=[keras.callbacks.TerminateOnNaN(), curve])
+        callbacks = [keras.callbacks.TerminateOnNaN(), limit, curve]
+        trainer.fit(batches, epochs=protocol.epochs, verbose=0, callbacks=callbacks)
+        if limit.stopped:
+            raise TimeLimitError(
+                f"Expected {protocol.epochs} epochs. Received: a stop after {len(curve.history['loss']) - 1} of them, "
+                f"the time is up. Train the fold again with more time."
+            )
         if not np.isfinite(curve.history["loss"][-1]):
             raise ProtocolError(
                 f"Expected a finite loss. Received: {curve.history['loss'][-1]} after epoch "
@@ -196,6 +206,19 @@ class _Batches(keras.utils.PyDataset):
         self._order = self._rng.permutation(self._positions)
 
 
+class _StopWhen(keras.callbacks.Callback):
+    """Ends training after the batch before which ``should_stop`` said yes; a fold whose last batch is done is whole."""
+
+    def __init__(self, should_stop: Callable[[], bool]):
+        super().__init__()
+        self.stopped = False
+        self._should_stop = should_stop
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        if self._should_stop():
+            self.stopped = self.model.stop_training = True
+
+
 class _Curve(keras.callbacks.Callback):
     """Collects the learning curve and the seconds spent on training alone."""
 
@@ -227,7 +250,7 @@ class _Curve(keras.callbacks.Callback):
         values = {"loss": float(logs["loss"]), "accuracy": float(logs["accuracy"])}
         number = epoch + 1
         if self._every:
-            due = number % self._every == 0 or number == self._epochs
+            due = not self.model.stop_training and (number % self._every == 0 or number == self._epochs)
             values |= self._test() if due else {"test_loss": float("nan"), "test_accuracy": float("nan")}
         for name, value in values.items():
             self.history[name].append(value)

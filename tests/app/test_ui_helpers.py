@@ -75,6 +75,11 @@ def test_every_row_of_a_leaderboard_has_a_label_of_its_own(full_store):
 def test_experiments_are_told_apart(full_store):
     labels = experiment_labels(full_store.experiments())
     assert labels == {f"synthetic slices · 64 px · 3 epochs · by slice · {EXPERIMENT.id[:6]}": EXPERIMENT.id}
+    packed = replace(EXPERIMENT, transform=EXPERIMENT.transform | {"packing": {"codec": "webp", "quality": 90}})
+    full_store.add_experiment(packed)
+    assert f"synthetic slices · 64 px · 3 epochs · WebP 90 · by slice · {packed.id[:6]}" in experiment_labels(
+        full_store.experiments()
+    )
 
 
 def test_cards_of_one_fold_are_told_apart():

@@ -1,16 +1,18 @@
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from tiny import bright_or_dark, tiny_network
 
-from covid_core.data.dataset import Dataset
+from covid_core.data.dataset import Dataset, Packing
 from covid_core.errors import DatasetError, ProtocolError
 from covid_core.models import library
 from covid_core.results.store import ResultsStore
 from covid_core.training import fold as fold_module
 from covid_core.training.campaign import Campaign, run_campaign
-from covid_core.training.estimate import estimate
+from covid_core.training.deadline import Deadline
+from covid_core.training.estimate import estimate, expected_seconds
 from covid_core.training.protocol import Protocol
 
 PIXELS, LABELS = bright_or_dark()
@@ -150,3 +152,75 @@ def test_estimate_comes_from_stored_folds_and_scales_with_pixels(campaign):
     after = estimate(larger.left(), larger)
     assert after.unknown == ()
     assert after.seconds == pytest.approx(2 * 24 * 2 * 4 / speed)
+
+
+class Slow(Silent):
+    """Every epoch takes ten seconds of a clock that nothing else moves."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = 0.0
+
+    def epoch(self, task, number, values):
+        self.now += 10
+
+
+def test_a_fold_in_flight_at_the_limit_is_not_stored_and_no_other_starts(campaign, tmp_path):
+    slow = Slow()
+    assert run_campaign(campaign, PIXELS, slow, Deadline(10, clock=lambda: slow.now)) == 0
+    assert slow.keys == [("ResNet50", 1, 1)]
+    assert table(campaign).empty
+    assert library.list_networks([campaign.output]) == {}
+    again = Silent()
+    run_campaign(campaign, PIXELS, again)
+    assert len(again.keys) == 4
+    undisturbed = replace(campaign, store=ResultsStore(f"sqlite:///{tmp_path / 'other.sqlite'}"))
+    run_campaign(undisturbed, PIXELS, Silent())
+    assert table(campaign).equals(table(undisturbed))
+
+
+def test_a_fold_whose_last_batch_is_done_is_stored_although_time_is_up(campaign):
+    slow = Slow()
+    run_campaign(campaign, PIXELS, slow, Deadline(20, clock=lambda: slow.now))
+    assert table(campaign)["model"].tolist() == ["ResNet50"]
+
+
+def test_only_folds_that_will_end_in_time_are_started(campaign):
+    slow = Slow()
+    run_campaign(campaign, PIXELS, slow, Deadline(50, clock=lambda: slow.now))
+    # ResNet50's second fold ends at 40 of 50; of VGG16 nothing is known, and less than half is left
+    assert slow.keys == [("ResNet50", 1, 1), ("ResNet50", 1, 2)]
+    assert len(campaign.left()) == 2
+
+
+def test_expected_times_come_from_folds_on_such_a_device(campaign):
+    run_campaign(replace(campaign, networks=["VGG16"]), PIXELS, Silent())
+    folds = campaign.store.folds()
+    device = json.loads(folds["facts"].iloc[0])["device"]
+    known, unknown = campaign.left()[0], expected_seconds(campaign, "another device")
+    assert known.model == "ResNet50"
+    assert expected_seconds(campaign, device)(known) is None
+    (task, _) = replace(campaign, networks=["VGG16"]).tasks()
+    speed = folds["images_per_second"].median()
+    assert expected_seconds(campaign, device)(task) == pytest.approx(24 * 2 / speed)
+    assert unknown(task) is None
+
+
+def test_a_packed_campaign_is_an_experiment_of_its_own(campaign):
+    def packed(**changes):
+        packing = replace(Packing(32, "area", "webp", 90, "ab" * 8), **changes)
+        return replace(campaign, dataset=replace(campaign.dataset, packing=packing))
+
+    assert packed().experiment.id == packed().experiment.id
+    others = [campaign, packed(), packed(quality=91), packed(quality="lossless"), packed(pixels="cd" * 8)]
+    assert len({each.experiment.id for each in others}) == 5
+    assert len({each.experiment.dataset_digest for each in others}) == 1
+    assert campaign.experiment.transform == {"size": 32, "interpolation": "area"}
+    assert packed().experiment.transform == {
+        "size": 32,
+        "interpolation": "area",
+        "packing": {"codec": "webp", "quality": 90, "pixels": "ab" * 8},
+    }
+    for change in ({"size": 64}, {"interpolation": "cubic"}):
+        with pytest.raises(DatasetError, match="pack the data set again"):
+            packed(**change)

@@ -12,6 +12,7 @@ import pytest
 from made_up_results import EXPERIMENT, failure, fold_result
 
 from covid_core.errors import StoreError
+from covid_core.results import exchange
 from covid_core.results.exchange import COLUMNS, export_results, import_results, open_store
 from covid_core.results.records import Experiment, Predictions
 from covid_core.results.store import ResultsStore
@@ -304,3 +305,70 @@ def test_done_folds_without_predictions_round_trip(empty, tmp_path):
     fresh = ResultsStore(f"sqlite:///{tmp_path / 'fresh.sqlite'}")
     assert import_results(fresh, tmp_path / "bare") == 1
     pd.testing.assert_frame_equal(fresh.folds(), empty.folds())
+
+
+def test_long_files_are_cut_and_read_as_one(store, export, empty, tmp_path):
+    most = 20_000
+    files = export_results(store, tmp_path / "cut", most_bytes=most)
+    assert sorted(files) == sorted((tmp_path / "cut").iterdir())
+    parts = [path for path in files if path.name.startswith("predictions-")]
+    assert len(parts) > 2
+    assert all(path.stat().st_size <= most for path in parts)
+    whole = (export / "predictions.csv").read_text().splitlines()
+    assert [line for part in parts for line in part.read_text().splitlines()[1:]] == whole[1:]
+    assert import_results(empty, tmp_path / "cut") == 8
+    for before, after in zip(everything(store), everything(empty), strict=True):
+        pd.testing.assert_frame_equal(before, after, check_exact=True)
+
+
+def test_an_export_over_an_older_one_leaves_nothing_of_it(store, export, tmp_path):
+    folder = tmp_path / "cut"
+    for most in (20_000, 5_000, 10**9):
+        files = export_results(store, folder, most_bytes=most)
+        assert sorted(files) == sorted(folder.iterdir())
+    assert content(folder) == content(export)
+
+
+@pytest.mark.parametrize("lost", [0, 1, -1])
+def test_a_lost_part_is_noticed(store, empty, tmp_path, lost):
+    export_results(store, tmp_path / "cut", most_bytes=20_000)
+    parts = sorted((tmp_path / "cut").glob("predictions-*"))
+    parts[lost].unlink()
+    with pytest.raises(StoreError, match=r"all parts of it"):
+        import_results(empty, tmp_path / "cut")
+    assert empty.folds(status=None).empty
+
+
+def test_parts_beside_a_whole_file_are_refused(store, export, empty, tmp_path):
+    export_results(store, tmp_path / "cut", most_bytes=20_000)
+    (tmp_path / "cut" / "predictions.csv").write_bytes((export / "predictions.csv").read_bytes())
+    with pytest.raises(StoreError, match="nothing else"):
+        import_results(empty, tmp_path / "cut")
+
+
+def test_a_store_opens_with_exports_in_parts_and_reads_them_once(store, tmp_path):
+    export_results(store, tmp_path / "results" / "cut", most_bytes=20_000)
+    for _ in range(2):
+        opened = open_store(f"sqlite:///{tmp_path / 'opened.sqlite'}", tmp_path / "results")
+        assert len(opened.folds(status=None)) == 8
+        (tmp_path / "results" / "cut" / "folds.csv").touch()
+
+
+def test_an_experiment_without_folds_travels_too(empty, tmp_path):
+    empty.add_experiment(EXPERIMENT)
+    export_results(empty, tmp_path / "none", EXPERIMENT.id)
+    other = ResultsStore(f"sqlite:///{tmp_path / 'other.sqlite'}")
+    assert import_results(other, tmp_path / "none") == 0
+    assert other.experiments()["id"].tolist() == [EXPERIMENT.id]
+
+
+def test_the_command_imports_and_refuses(export, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COVID_RESULTS", str(tmp_path / "measured"))
+    monkeypatch.setenv("COVID_NETWORKS", str(tmp_path / "networks"))
+    arguments = ["--store", f"sqlite:///{tmp_path / 'new.sqlite'}"]
+    assert exchange.main([str(export), *arguments]) == 0
+    assert "8 added" in capsys.readouterr().out
+    assert exchange.main([str(export), *arguments]) == 0
+    assert "0 added" in capsys.readouterr().out
+    assert exchange.main([str(tmp_path / "absent"), *arguments]) == exchange.EXIT_USAGE
+    assert "Refused" in capsys.readouterr().out

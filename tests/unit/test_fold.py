@@ -6,7 +6,7 @@ from tiny import bright_or_dark, tiny_network
 
 from covid_core.data.augmentation import Augmentation
 from covid_core.data.splits import repeated_folds
-from covid_core.errors import ProtocolError
+from covid_core.errors import ProtocolError, TimeLimitError
 from covid_core.results import metrics
 from covid_core.training import fold as fold_module
 from covid_core.training.fold import FoldTrainer
@@ -47,6 +47,23 @@ def test_a_fold_learns_and_says_what_it_did():
     assert result.history["test_accuracy"][-1] == metrics.scores(*result.counts)["accuracy"]
     assert result.facts["backend"] in ("tensorflow", "jax", "torch")
     assert result.images_per_second > 0
+
+
+def test_a_stopped_fold_leaves_no_trace_in_the_next():
+    trainer = FoldTrainer("ResNet50", PROTOCOL, 2, len(LABELS))
+    fold = next(repeated_folds(LABELS, 1, 3))
+    asked = []
+
+    def after_two_epochs_and_a_batch():
+        asked.append(trainer.steps)
+        return len(asked) > 2 * trainer.steps + 1
+
+    with pytest.raises(TimeLimitError, match="after 2 of them"):
+        trainer.train(PIXELS, LABELS, NAMES, fold, "e", 2, None, after_two_epochs_and_a_batch)
+    assert len(asked) == 2 * trainer.steps + 2
+    after, _ = trained(2, trainer)
+    alone, _ = trained(2)
+    np.testing.assert_array_equal(after.predictions.probabilities, alone.predictions.probabilities)
 
 
 def test_a_fold_trained_after_another_equals_the_fold_trained_alone():

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny import tiny_network
 
 import train_all
-from covid_core.models import library
+from covid_core.models import build, library
+from covid_core.results import exchange
 from covid_core.results.store import ResultsStore
 from covid_core.settings import Settings
 from covid_core.training import fold as fold_module
@@ -80,6 +83,9 @@ def test_dry_run_lists_the_folds_and_trains_nothing(places, tiny, capsys):
         (["--preset", "quick", "--epochs", "0"], "epochs"),
         (["--preset", "quick", "--only-fold", "9"], "from 1 to 3"),
         (["--preset", "quick", "--folds", "100"], "Use fewer folds"),
+        (["--preset", "quick", "--time-limit", "0"], "above 0"),
+        (["--preset", "quick", "--time-limit", "nan"], "above 0"),
+        (["--preset", "quick", "--export-networks"], "--export FOLDER"),
     ],
 )
 def test_what_cannot_run_is_refused_with_a_reason(places, capsys, flags, reason):
@@ -112,6 +118,83 @@ def test_the_command_on_a_card_names_no_place_of_this_machine(places, tiny, tmp_
     assert str(tmp_path) not in card.path.read_text()
     assert "--dataset path/to/slices" in card.command
     assert card.command.endswith("--only-fold 1")
+
+
+@pytest.fixture
+def pack(tmp_path):
+    from covid_core.data.dataset import load_dataset
+    from covid_core.data.packed import pack_dataset
+    from covid_core.data.phantom import write_dataset
+
+    root = write_dataset(tmp_path / "slices", patients=6, slices_per_patient=4, size=64)
+    pack_dataset(load_dataset(root / "manifest.csv"), tmp_path / "pack.zip", 32, "area", tmp_path / "packing", 16_000)
+    return tmp_path / "pack.zip"
+
+
+PACKED = ["--networks", "VGG16", "ResNet50", "--size", "32", "--folds", "3", "--rounds", "1", "--epochs", "2"]
+PACKED += ["--batch-size", "8"]
+
+
+def move(monkeypatch, place):
+    """As on another machine: nothing of what was here before."""
+    for name in ("networks", "results", "cache"):
+        monkeypatch.setenv(f"COVID_{name.upper()}", str(place / name))
+    monkeypatch.setenv("COVID_STORE", f"sqlite:///{place / 'store.sqlite'}")
+
+
+def test_a_packed_campaign_goes_on_elsewhere_with_only_what_is_missing(places, tiny, pack, monkeypatch, capsys):
+    monkeypatch.setattr(build, "build_model", tiny_network)
+    flags = ["--dataset", str(pack), *PACKED]
+    exported = str(places / "luggage")
+    assert train_all.main([*flags, "--only-fold", "1", "2", "--export", exported, "--export-networks"]) == 0
+    assert "networks.zip.001" in {path.name for path in Path(exported).iterdir()}
+    first = ResultsStore(os.environ["COVID_STORE"]).folds()
+    assert len(first) == 4
+    cards = library.list_networks([places / "networks"])
+
+    move(monkeypatch, places / "second")
+    second = Path(shutil.copy(pack, places / "second-pack.zip"))
+    assert exchange.main([exported]) == 0
+    capsys.readouterr()
+    assert train_all.main(["--dataset", str(second), *PACKED]) == 0
+    assert "6 in all, 4 done, 2 left" in capsys.readouterr().out
+    both = ResultsStore(os.environ["COVID_STORE"]).folds()
+    assert len(both) == 6
+    assert both["experiment"].nunique() == 1
+    kept = both.merge(first, on=["model", "round", "fold"], suffixes=("", "_first"))
+    assert (kept["finished"] == kept["finished_first"]).all()
+    assert (kept["seconds"] == kept["seconds_first"]).all()
+    for model, (card,) in library.list_networks([places / "second" / "networks"]).items():
+        grey = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 1), np.uint8)
+        before = library.load_network(cards[model][0]).predict(grey, verbose=0)
+        np.testing.assert_array_equal(library.load_network(card).predict(grey, verbose=0), before)
+        assert "--dataset path/to/pack.zip" in card.command
+
+
+def test_a_pack_of_another_size_is_refused_before_anything_is_stored(places, pack, capsys):
+    assert train_all.main(["--dataset", str(pack)]) == train_all.EXIT_USAGE
+    out = capsys.readouterr().out
+    assert "--size 32, or pack the data set again" in out
+    assert ResultsStore(os.environ["COVID_STORE"]).experiments().empty
+
+
+def test_a_time_limit_leaves_work_and_says_so_but_exports(places, tiny, capsys):
+    flags = [*SMALL, "--export", str(places / "export"), "--export-networks"]
+    assert train_all.main([*flags, "--time-limit", "0.00001"]) == train_all.EXIT_TIME_LIMIT
+    assert "3 folds are left; the same command goes on with them." in capsys.readouterr().out
+    assert folds().empty
+    assert exchange.main([str(places / "export"), "--store", f"sqlite:///{places / 'b.sqlite'}"]) == 0
+    assert train_all.main([*flags, "--time-limit", "10"]) == 0
+    assert len(folds()) == 3
+    assert (places / "export" / "networks.zip.001").is_file()
+    assert train_all.main([*flags, "--time-limit", "0.00001"]) == 0  # nothing is left to do
+
+
+def test_networks_above_the_limit_are_named_and_stay(places, tiny, capsys):
+    flags = [*SMALL, "--export", str(places / "export"), "--export-networks", "--largest-mib", "0.0001"]
+    assert train_all.main(flags) == 0
+    assert "Not exported: VGG16 r1 f1: larger than 0.0001 MiB (--largest-mib)" in capsys.readouterr().out
+    assert not list((places / "export").glob("networks*"))
 
 
 def start():

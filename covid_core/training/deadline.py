@@ -1,0 +1,54 @@
+"""When a run has to end: which folds may still start, and when one in flight is stopped."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from covid_core.training.campaign import Task
+
+
+class Deadline:
+    """A time limit of one run.
+
+    Args:
+        seconds: From ``began`` on; infinite for no limit.
+        expected: Seconds that a fold takes by earlier runs, None where unknown.
+        began: When the run began, on ``clock``; by default now.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        seconds: float = math.inf,
+        expected: Callable[[Task], float | None] = lambda task: None,
+        began: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._seconds = seconds
+        self._expected = expected
+        self._clock = clock
+        self._end = (clock() if began is None else began) + seconds
+        self._taken: dict[str, float] = {}
+
+    def passed(self) -> bool:
+        """Whether the time is up: asked between batches by whatever trains a fold."""
+        return self._clock() >= self._end
+
+    def admitted(self, tasks: Iterable[Task]) -> Iterator[Task]:
+        """The tasks that may start, each judged when it is asked for; the others are left out.
+
+        A fold takes as long as the last one of its network that this run has finished, with everything around it;
+        before the first, as long as ``expected`` says. Of a network that nobody has timed, a fold starts while half
+        of the limit is left.
+        """
+        for task in tasks:
+            left = self._end - self._clock()
+            expected = self._taken.get(task.model) or self._expected(task)
+            if left < (self._seconds / 2 if expected is None else expected):
+                continue
+            began = self._clock()
+            yield task
+            # asked for the next one: whoever trains one fold after another has finished this one
+            self._taken[task.model] = self._clock() - began
