@@ -145,9 +145,10 @@ class RayEngine:
                 max_task_retries=RETRIES,
                 runtime_env={"env_vars": worker_environment(gpus, cpus, os.environ)},
             )(_Worker)
-            # once into each machine's shared memory; workers there see the same read-only array
-            shared_work, shared_pixels = ray.put(work), ray.put(np.asarray(pixels))
-            workers = [worker.remote(shared_work, shared_pixels, news.queue) for _ in range(min(places, len(tasks)))]
+            # Once into each machine's shared memory; workers there see the same read-only array. References inside a
+            # list: as arguments themselves they may be gone when an actor restarts (ray-project/ray#53727).
+            shared = [ray.put(work), ray.put(np.asarray(pixels))]
+            workers = [worker.remote(shared, news.queue) for _ in range(min(places, len(tasks)))]
             yield from _outcomes(work, tasks, workers, news, deadline)
         finally:
             ray.shutdown()
@@ -228,8 +229,10 @@ def worker_environment(gpus: float, cpus: int, environment: Mapping[str, str]) -
 class _Worker:
     """The Ray actor: a ``TaskRunner`` that tells of its epochs."""
 
-    def __init__(self, work: Work, pixels: np.ndarray, queue: Queue):
-        self._runner = TaskRunner(work, pixels)
+    def __init__(self, shared: list[Any], queue: Queue):
+        import ray
+
+        self._runner = TaskRunner(*ray.get(shared))
         self._queue = queue
 
     def ready(self) -> None:
@@ -244,10 +247,13 @@ class _News:
     """Brings what workers tell to the observer, in the driver's thread."""
 
     def __init__(self, tasks: list[Task], observer: Observer):
+        import ray
         from ray.util.queue import Queue
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        # if its machine is lost, progress is lost with it, nothing else
-        self.queue = Queue(actor_options={"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1})
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
+        self.queue = Queue(actor_options=options)
         self._tasks = {task.key: task for task in tasks}
         self._started: set[tuple[str, int, int]] = set()
         self._observer = observer
