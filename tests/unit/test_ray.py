@@ -183,7 +183,8 @@ def test_a_fold_that_takes_down_every_worker_fails_and_the_rest_goes_on(campaign
     campaign = replace(campaign, only_folds=(1,))
     assert run_campaign(campaign, PIXELS, diary, one_after_another) == 1
     assert diary.times("started", KEYS[0]) == RETRIES + 1
-    assert "died" in campaign.store.folds(status="failed")["error"].iloc[0]
+    error = campaign.store.folds(status="failed")["error"].iloc[0]
+    assert "died" in error or "unavailable" in error
     again = Diary()
     assert run_campaign(replace(campaign, only_folds=()), PIXELS, again, one_after_another) == 0
     assert sorted(campaign.store.folds()["fold"]) == [1, 2, 3]
