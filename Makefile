@@ -9,7 +9,7 @@ PORT ?= 8501
 .PHONY: run test lint format screenshots clean
 
 run: $(VENV)/requirements.stamp
-	$(BIN)/streamlit run app.py --server.port $(PORT)
+	$(BIN)/streamlit run app.py --server.port $(PORT) --server.address localhost
 
 test: $(VENV)/requirements-dev.stamp $(VENV)/browser.stamp
 	$(BIN)/ruff check .

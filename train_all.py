@@ -88,7 +88,12 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     add(
         "--precision", choices=PRECISIONS, help="of the arithmetic (default: mixed_bfloat16 on a GPU, float32 on a CPU)"
     )
-    add("--curve-every", type=int, default=5, help="epochs between two points of the test curve (default: %(default)s)")
+    add(
+        "--curve-every",
+        type=int,
+        default=5,
+        help="epochs between two tests for the curve, 0: none (default: %(default)s)",
+    )
     add("--save", choices=SAVE_CHOICES, default="first", help="networks to keep: of round 1, fold 1; all; none")
     add("--store", default=settings.store_url, help="SQLAlchemy URL of the results store")
     add("--output", type=Path, default=settings.network_folders[-1], help="folder for trained networks")
@@ -279,6 +284,7 @@ def _print_plan(console: Console, campaign: Campaign, left: list[Task], listed: 
             fold = task.fold
             table.add_row(task.model, *map(str, (fold.round, fold.fold, len(fold.train), len(fold.test))), state)
         console.print(table)
+        console.print("Files were listed, not opened: the run begins by reading every slice, and names bad ones.")
 
 
 def _sentence(guess: Estimate) -> str:
@@ -288,7 +294,7 @@ def _sentence(guess: Estimate) -> str:
         return f"{work}; {_duration(guess.seconds)} plus {names}, which no stored fold has timed yet"
     if guess.unknown:
         return f"{work}; the time shows when a first fold of {names} is stored"
-    return f"{work}; {_duration(guess.seconds)} at the speed of earlier folds"
+    return f"{work}; {_duration(guess.seconds)} at the speed of earlier folds, and up to a minute a network to trace it"
 
 
 def _duration(seconds: float) -> str:

@@ -75,7 +75,7 @@ def score_bars(
         "family:N",
         title="Family",
         scale=alt.Scale(domain=families, range=[FAMILY_COLOURS.get(family, OTHER) for family in families]),
-        legend=alt.Legend(orient="top", title=None),
+        legend=alt.Legend(orient="top", title=None, columns=3),  # one row would be cut in a narrow window
     )
     tooltip = [
         alt.Tooltip("label:N", title="Network"),
@@ -108,12 +108,13 @@ def score_bars(
     layers = [bars, intervals]
     if reference:
         value, text = reference
+        left = value > (start + end) / 2  # of its rule, where there is more room
         rule = alt.Chart(pd.DataFrame({"value": [value], "text": [f"{text} {value:.4f}"]}))
         layers += [
             rule.mark_rule(color=INK, strokeDash=[4, 3]).encode(x=alt.X("value:Q", scale=scale)),
-            rule.mark_text(align="left", baseline="bottom", dx=4, dy=-2, color=INK).encode(
-                x=alt.X("value:Q", scale=scale), y=alt.value(0), text="text:N"
-            ),
+            rule.mark_text(
+                align="right" if left else "left", baseline="bottom", dx=-4 if left else 4, dy=-2, color=INK
+            ).encode(x=alt.X("value:Q", scale=scale), y=alt.value(0), text="text:N"),
         ]
     return alt.layer(*layers).properties(height=alt.Step(_ROW_HEIGHT))
 

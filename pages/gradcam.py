@@ -55,8 +55,10 @@ with place.container():
     for column, name, probability in zip(columns, network.classes, result.probabilities[0], strict=True):
         column.metric(f"Probability of {name}", probability_text(probability), border=True)
     st.caption(
-        "The network's softmax output for this single slice. A value near 1 can still be wrong, above all for slices "
-        "from another hospital, scanner or window than the network was trained on. "
+        "The softmax output of random weights, which says nothing."
+        if network.card is None
+        else "The network's softmax output for this single slice. A value near 1 can still be wrong, above all for "
+        "slices from another hospital, scanner or window than the network was trained on. "
         + (
             "Whether an uploaded slice, or a neighbour from the same scan, was among the training slices cannot be "
             "known here; if it was, the probability says little."

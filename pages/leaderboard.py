@@ -70,9 +70,11 @@ rows = rows.assign(label=row_labels(rows))
 count = f"{len(rows)} row{'s' if len(rows) > 1 else ''}"
 st.subheader(f"{count} by {metric_label if metric == 'f1' else metric_label.lower()}", anchor=False)
 leaderboard_table(rows, metric)
+hint = " Choose the source Measured to see those of this software alone." if measured and source == "All" else ""
 single = " A row of a single fold has no interval: one fold does not show how far folds differ."
 st.caption(
     "Further to the right: data set, split, size, rounds, epochs, family and variant."
+    + hint
     + (single if rows["folds"].eq(1).any() else "")
 )
 st.download_button(
@@ -85,7 +87,8 @@ st.download_button(
     on_click="ignore",
 )
 
-st.subheader(f"{metric_label} with 95 % intervals", anchor=False)
+intervals = " with 95 % intervals" if rows[f"{metric}_low"].notna().any() else ""
+st.subheader(f"{metric_label}{intervals}", anchor=False)
 reference = (XDNN_F1, "xDNN, the data set's own baseline,") if metric == "f1" else None
 st.altair_chart(
     charts.score_bars(rows, metric, metric_label, reference),

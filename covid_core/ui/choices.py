@@ -35,13 +35,13 @@ def choose(widget: Callable[..., Any], label: str, options: Sequence[str], key: 
         label: Label.
         options: What can be picked. It may differ from run to run; a choice that is gone falls back to the default.
         key: Name of the widget and of the query parameter.
-        settings: Passed on to the widget.
+        settings: Passed on to the widget; ``bind=None`` keeps the choice out of the URL.
 
     Returns:
         What the widget returns.
     """
     _recall(key, lambda value: _within(value, options))
-    value = widget(label, options, key=key, bind="query-params", **settings)
+    value = widget(label, options, key=key, **{"bind": "query-params"} | settings)
     if value is None:  # an empty parameter (?key=) empties buttons, even those where a choice is required
         value = settings.get("default")
     _remember(key, value)

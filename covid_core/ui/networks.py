@@ -92,7 +92,11 @@ def pick_network(trained: dict[str, list[Card]]) -> ChosenNetwork | None:
 def untrained_notice(spec: ModelSpec) -> None:
     """Say that a network has no trained weights here, and how to get them."""
     st.info(f"{spec.name} has no trained weights on this machine. Train it on a folder of class folders:")
-    st.code(f"python train_all.py --networks {spec.name} --dataset FOLDER", language="bash", wrap_lines=True)
+    st.code(
+        f"python train_all.py --networks {spec.name} --rounds 1 --only-fold 1 --dataset FOLDER",
+        language="bash",
+        wrap_lines=True,
+    )
 
 
 def card_labels(cards: Sequence[Card]) -> dict[str, Card]:

@@ -21,6 +21,13 @@ from covid_core.ui.slices import ChosenSlice
 THRESHOLDS = {"Heat": "heat", "Coloured pixel": "pixel"}
 
 
+_MASK_MEANINGS = {
+    "heat": "The mask holds the pixels whose heat is more than one standard deviation above its mean. ",
+    "pixel": "The mask holds the pixels whose coloured intensity is more than one standard deviation above its mean; "
+    "the hottest ones, which jet draws dark, may not be among them. ",
+}
+
+
 def draw_pair(
     network: ChosenNetwork,
     trained: dict[str, list[Card]],
@@ -49,7 +56,8 @@ def draw_pair(
     card = same_fold(network.card, trained.get(partner_spec.name, [])) if network.card else None
     if card is None:
         st.markdown(f"The statistic compares a base network with its {variant} partner, and needs both trained.")
-        untrained_notice(network.spec if network.card is None else partner_spec)
+        if network.card:  # else the picker has said so already
+            untrained_notice(partner_spec)
         return
     partner = ChosenNetwork(partner_spec, card)
     base, other = (network, partner) if network.spec.variant == "base" else (partner, network)
@@ -83,6 +91,9 @@ def draw_pair(
     if math.isnan(statistic.base_intensity):
         st.info("The mask is empty: its map is the same everywhere, so there is nothing to compare.")
         return
+    for one in (base, other):
+        if not heat[one].any():
+            st.info(f"The map of {one.spec.name} is empty; its intensity is the dark blue that jet gives to zero.")
     published = MEAN_INTENSITIES.get(network.spec.backbone) if as_published else None
     rows = {
         "Mean intensity, 0–255": (statistic.base_intensity, statistic.modified_intensity, "{:.2f}"),
@@ -97,8 +108,7 @@ def draw_pair(
     numbers.markdown(f"**Inside the mask**, {statistic.share:.0%} of the slice")
     numbers.table(table)
     st.caption(
-        "The mask holds the pixels more than one standard deviation above the map's mean. Intensity is "
-        "the mean of red, green and blue of the jet-coloured map. "
+        _MASK_MEANINGS[THRESHOLDS[threshold]] + "Intensity is the mean of red, green and blue of the jet-coloured map. "
         "Jet is dark at both ends and bright in the middle: a higher intensity need not mean a hotter map, which is "
         "why the heat stands beside it. "
         + f"{_relation_to_study(as_published, bool(published))} {_difference(network.card, card)}"

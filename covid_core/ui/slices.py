@@ -50,7 +50,7 @@ def pick_slice() -> ChosenSlice:
     upload: Slice | None = st.session_state.get(_SLICE)
     if upload:
         # the upload is this session's alone: what is chosen while there is one does not go into the address
-        name = st.selectbox("Slice", [*samples, UPLOADED], index=len(samples), key=_WITH_UPLOAD)
+        name = choose(st.selectbox, "Slice", [*samples, UPLOADED], _WITH_UPLOAD, bind=None)
     else:
         name = choose(st.selectbox, "Slice", list(samples), "slice")
     if name == UPLOADED and upload:
@@ -70,6 +70,8 @@ def pick_slice() -> ChosenSlice:
         st.button("Remove the uploaded slice", key="remove_upload", on_click=_forget_upload)
     if _REFUSAL in st.session_state:
         error_box(st.session_state[_REFUSAL])
+        if chosen.uploaded:
+            st.caption(f"{plain(chosen.title)}, accepted before, is still shown.")
     if chosen.uploaded and upload:
         for warning in upload.warnings:
             st.warning(plain(warning), icon=":material/warning:")

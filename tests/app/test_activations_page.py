@@ -11,7 +11,7 @@ def captions(app) -> list[str]:
 
 def test_nothing_trained_names_the_command(open_page):
     app = open_page("activations", network="ResNet50")
-    assert app.code[0].value == "python train_all.py --networks ResNet50 --dataset FOLDER"
+    assert app.code[0].value == "python train_all.py --networks ResNet50 --rounds 1 --only-fold 1 --dataset FOLDER"
     assert not app.get("image")
 
 

@@ -23,7 +23,7 @@ def test_nothing_trained_names_the_command_and_draws_nothing(open_page):
     app = open_page("gradcam", network="VGG16")
     assert app.selectbox(key="network").options == list(zoo.ALL)
     assert "VGG16 has no trained weights" in app.info[0].value
-    assert app.code[0].value == "python train_all.py --networks VGG16 --dataset FOLDER"
+    assert app.code[0].value == "python train_all.py --networks VGG16 --rounds 1 --only-fold 1 --dataset FOLDER"
     assert not app.metric
     assert not app.get("image")
 
@@ -188,3 +188,11 @@ def test_a_card_that_is_no_card_is_one_plain_message(open_page, places):
     app = open_page("gradcam")
     assert len(app.error) == 1
     assert not app.metric
+
+
+def test_the_slice_chosen_beside_an_upload_comes_along_to_the_next_page(open_page, trained, picture):
+    app = open_page("gradcam")
+    app.file_uploader(key="upload").set_value(("somebody.png", picture, "image/png")).run()
+    app.selectbox(key="slice_or_upload").select("Generated non-COVID 1").run()
+    app.switch_page("pages/activations.py").run()
+    assert app.selectbox(key="slice_or_upload").value == "Generated non-COVID 1"
