@@ -296,7 +296,8 @@ def _outcomes(
                     logger.warning("A worker cannot train: %s", error)
                     reason = error
                     continue
-                outcome = Outcome(failure(work, task, error))
+                own = isinstance(error, ray.exceptions.RayTaskError)  # raised by the worker, which lives
+                outcome = Outcome(failure(work, task, error if own else _lost(error)))
                 busy[worker.ready.remote()] = (worker, None)
             else:
                 if waiting:
@@ -311,3 +312,13 @@ def _outcomes(
             f"Expected a worker that can train. Received none: {reason}. "
             f"Install the same Python and the same requirements on every machine of the cluster."
         )
+
+
+def _lost(error: Exception) -> EngineError:
+    lost = EngineError(
+        f"Expected a worker that lives as long as a fold. Received: {RETRIES + 1} in a row that were lost "
+        f"({str(error).strip().splitlines()[0]}). "
+        f"The usual reason is memory: take fewer folds at once, or a smaller batch."
+    )
+    lost.__cause__ = error
+    return lost
