@@ -52,9 +52,11 @@ RESIDUAL_HEAD = [
 
 def check_residual(name, size, classes=2):
     """Head, parameter counts and Grad-CAM's layer of a residual network, against its base network's."""
-    base = build_model(zoo.get(name).backbone, (size, size, 1), classes)
-    keras.backend.clear_session()  # layers that Keras names itself are then called alike
-    model = build_model(name, (size, size, 1), classes)
+    models = []
+    for one in (zoo.get(name).backbone, name):
+        keras.backend.clear_session()  # layers that Keras names itself are then called alike in both
+        models.append(build_model(one, (size, size, 1), classes))
+    base, model = models
     features = model.get_layer("global_pooling").output.shape[-1]
     # three blocks of a dense layer and a projection without biases and a normalisation; the softmax with its biases
     kernels = 2 * (128 * features + 64 * 128 + 32 * 64)
