@@ -1,7 +1,7 @@
 """Speed of a training step: with augmentation, on a fixed batch without it, and the textbook way.
 
-    python benchmarks/training.py                                        # five networks, 128 px, batch 16
-    KERAS_BACKEND=jax python benchmarks/training.py --size 380 --batch-size 32 --precision mixed_bfloat16
+    python -m benchmarks.training                                        # five networks, 128 px, batch 16
+    KERAS_BACKEND=jax python -m benchmarks.training --size 380 --batch-size 32 --precision mixed_bfloat16
 
 One table from one run. Each network is measured in turn, the ways interleaved in ``--repeats`` rounds, and the median
 is shown: machines drift, ratios of one run do not. The textbook way reads, resizes and augments file by file in Python
