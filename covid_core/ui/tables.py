@@ -119,7 +119,7 @@ def experiment_labels(experiments: pd.DataFrame) -> dict[str, str]:
         transform, epochs = json.loads(row.transform), json.loads(row.protocol).get("epochs")
         size, packing = transform.get("size"), transform.get("packing")
         facts = [f"{size} px"] * (size is not None) + [f"{epochs} epochs"] * (epochs is not None)
-        facts += [f"WebP {packing.get('quality')}"] * isinstance(packing, dict)
+        facts += [f"WebP {packing.get('quality')}"] if isinstance(packing, dict) else []
         labels[
             " · ".join([row.dataset or "unnamed data set", *facts, _SPLITS.get(row.split, row.split), row.id[:6]])
         ] = row.id
