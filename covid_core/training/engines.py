@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import socket
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,9 @@ RETRIES = 2
 
 POLL_SECONDS = 0.5
 """How late progress may be told; results are taken at once."""
+
+CONNECT_SECONDS = 10
+"""How long the machine that an address names may take to answer."""
 
 PASSED_ON = ("KERAS_", "JAX_", "XLA_", "TF_", "TORCH_", "PYTORCH_", "OMP_", "MKL_", "NPROC")
 """Beginnings of environment variables that workers need as well: backend, threads, compilers."""
@@ -157,6 +161,10 @@ class RayEngine:
         import ray
 
         try:
+            if self._address and ":" in self._address:
+                host, _, port = self._address.rpartition(":")
+                # Ray itself tries for minutes
+                socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
             ray.init(
                 address=self._address or "local",
                 include_dashboard=None if self._address else False,
@@ -168,7 +176,7 @@ class RayEngine:
                     "excludes": ["**/__pycache__/"],
                 },
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             place = f"a Ray cluster at {self._address}" if self._address else "to start Ray on this machine"
             raise EngineError(
                 f"Expected {place}. Received: {error}. Start one (ray start --head), check the address, or leave "

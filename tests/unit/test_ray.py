@@ -189,11 +189,17 @@ def test_a_fold_that_takes_down_every_worker_fails_and_the_rest_goes_on(campaign
     assert sorted(campaign.store.folds()["fold"]) == [1, 2, 3]
 
 
-def test_a_cluster_that_is_not_there_or_too_small_is_refused(campaign, cluster):
+def test_a_cluster_that_is_too_small_is_refused(campaign, cluster):
     with pytest.raises(EngineError, match="3 cores"):
         run_campaign(campaign, PIXELS, Diary(), RayEngine(cluster.address, cpus_per_fold=3))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "localhost:port", "ray://127.0.0.1:1"])
+def test_a_cluster_that_is_not_there_is_refused_at_once(campaign, address):
+    began = time.monotonic()
     with pytest.raises(EngineError, match="ray start"):
-        run_campaign(campaign, PIXELS, Diary(), RayEngine("127.0.0.1:1"))
+        run_campaign(campaign, PIXELS, Diary(), RayEngine(address))
+    assert time.monotonic() - began < 60
 
 
 def test_ctrl_c_ends_a_cluster_of_its_own_and_keeps_what_is_finished(tmp_path):
