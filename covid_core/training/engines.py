@@ -1,8 +1,8 @@
 """Where folds run: in this process, or on a Ray cluster of one machine or many.
 
-Ray places, restarts and retries; nothing here schedules. Pixels travel once to each machine, finished folds and
-networks come back as plain arrays and bytes, and whoever asked for them writes them: workers share no disk and no
-database.
+Ray places workers and restarts lost ones; each that is ready is given the next fold. Pixels travel once to each
+machine, finished folds and networks come back as plain arrays and bytes, and whoever asked for them writes them:
+workers share no disk and no database.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib.util
 import logging
 import os
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,9 +144,7 @@ class RayEngine:
             worker = ray.remote(
                 num_gpus=gpus,
                 num_cpus=cpus,
-                # an actor serves many folds: the tries of one fold are counted, its own restarts are not
-                max_restarts=-1,
-                max_task_retries=RETRIES,
+                max_restarts=-1,  # a worker serves many folds, and those are what is counted
                 runtime_env={"env_vars": worker_environment(gpus, cpus, os.environ)},
             )(_Worker)
             # Once into each machine's shared memory; workers there see the same read-only array. References inside a
@@ -284,9 +282,13 @@ def _outcomes(
     lost its machine."""
     import ray
 
+    def ready(worker: Any) -> Any:
+        """Answered when the worker has a place and lives, however long that takes."""
+        return worker.ready.options(max_task_retries=-1).remote()
+
     waiting = deque(tasks)
-    # a worker may have to wait for a place that somebody else holds: it gets no task before it answers
-    busy: dict[Any, tuple[Any, Task | None]] = {worker.ready.remote(): (worker, None) for worker in workers}
+    losses: Counter[tuple[str, int, int]] = Counter()
+    busy: dict[Any, tuple[Any, Task | None]] = {ready(worker): (worker, None) for worker in workers}
     reason: Exception | None = None
     while (waiting and busy) or any(task is not None for _, task in busy.values()):
         done, _ = ray.wait(list(busy), timeout=POLL_SECONDS)
@@ -296,23 +298,28 @@ def _outcomes(
             return
         for reference in done:
             worker, task = busy.pop(reference)
-            outcome = None
             try:
                 outcome = ray.get(reference)
+            except ray.exceptions.RayTaskError as error:  # raised by a worker that lives
+                outcome = Outcome(failure(work, task, error))
             except ray.exceptions.RayError as error:
                 if task is None:
                     logger.warning("A worker cannot train: %s", error)
                     reason = error
                     continue
-                own = isinstance(error, ray.exceptions.RayTaskError)  # raised by the worker, which lives
-                outcome = Outcome(failure(work, task, error if own else _lost(error)))
-                busy[worker.ready.remote()] = (worker, None)
-            else:
-                if waiting:
-                    following = waiting.popleft()
-                    busy[worker.run.remote(following)] = (worker, following)
+                # Ray's own retries go to the same worker, and are used up before a lost machine is known to be lost
+                busy[ready(worker)] = (worker, None)
+                losses[task.key] += 1
+                if losses[task.key] <= RETRIES:
+                    waiting.appendleft(task)
                 else:
-                    ray.kill(worker)
+                    yield task, Outcome(failure(work, task, _lost(error)))
+                continue
+            if waiting:
+                following = waiting.popleft()
+                busy[worker.run.remote(following)] = (worker, following)
+            else:
+                ray.kill(worker)
             if task is not None:
                 yield task, outcome
     if waiting:
