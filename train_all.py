@@ -18,7 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from covid_core.data.cache import decoded
-from covid_core.data.dataset import Dataset, load_dataset
+from covid_core.data.dataset import load_dataset
+from covid_core.data.sources import Dataset
 from covid_core.errors import CovidCoreError, EngineError
 from covid_core.models.transport import LARGEST_MIB, export_networks
 from covid_core.results import metrics
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options, settings, console, began)
     except CovidCoreError as error:
-        console.print(f"[bold red]Refused:[/] {error}", soft_wrap=True, highlight=False)
+        console.print(f"[bold red]Refused:[/] {error}", highlight=False)
         return EXIT_USAGE
     except KeyboardInterrupt:
         console.print("\nInterrupted. Finished folds are stored; the same command goes on with what is left.")
@@ -129,7 +130,7 @@ def _run(options: argparse.Namespace, settings: Settings, console: Console, bega
     store = open_store(options.store, settings.results_folder)
     dataset = _dataset(options, preset, settings)
     for warning in dataset.warnings:
-        console.print(f"[yellow]Warning:[/] {warning}", soft_wrap=True, highlight=False)
+        console.print(f"[yellow]Warning:[/] {warning}", highlight=False)
     campaign = Campaign(
         networks=networks,
         protocol=protocol,
@@ -172,7 +173,8 @@ def _run(options: argparse.Namespace, settings: Settings, console: Console, bega
         return EXIT_FAILED_FOLDS
     left = campaign.left()
     if left:
-        console.print(f"[yellow]Time limit:[/] {len(left)} folds are left; the same command goes on with them.")
+        count = "1 fold is" if len(left) == 1 else f"{len(left)} folds are"
+        console.print(f"[yellow]Time limit:[/] {count} left; the same command goes on.")
         return EXIT_TIME_LIMIT
     return 0
 
@@ -187,10 +189,9 @@ def _check_options(options: argparse.Namespace) -> None:
 def _deadline(options: argparse.Namespace, campaign: Campaign, began: float) -> Deadline | None:
     if options.time_limit is None:
         return None
-    from covid_core.training.devices import facts  # Keras: needed now anyway
+    from covid_core.training.devices import device  # Keras: needed now anyway
 
-    device = facts(campaign.precision or "")["device"]
-    return Deadline(options.time_limit * 60, expected_seconds(campaign, device), began)
+    return Deadline(options.time_limit * 60, expected_seconds(campaign, device()), began)
 
 
 def _export(options: argparse.Namespace, campaign: Campaign, console: Console) -> None:
@@ -380,7 +381,7 @@ def _print_failures(console: Console, failures: list[FoldResult]) -> None:
     console.print(f"[bold red]{count} failed[/]; the same command tries again.")
     for reason, results in groups.items():
         folds = ", ".join(f"{result.model} r{result.round} f{result.fold}" for result in results)
-        console.print(f"  {reason}\n    {folds}", soft_wrap=True, highlight=False)
+        console.print(f"  {reason}\n    {folds}", highlight=False)
 
 
 if __name__ == "__main__":

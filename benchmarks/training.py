@@ -28,9 +28,10 @@ from rich.table import Table
 
 from covid_core.data.augmentation import Augmentation
 from covid_core.data.cache import decoded
-from covid_core.data.dataset import Dataset, load_dataset
+from covid_core.data.dataset import load_dataset
 from covid_core.data.phantom import write_dataset
 from covid_core.data.slices import read_slice, resize_slice
+from covid_core.data.sources import Dataset
 from covid_core.training.batches import Batches
 from covid_core.training.devices import default_precision, facts
 from covid_core.training.fold import FoldTrainer

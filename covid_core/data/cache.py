@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from covid_core.data.dataset import Dataset
 from covid_core.data.packfile import packed_slices
 from covid_core.data.slices import read_slice, resize_slice
+from covid_core.data.sources import Dataset
 from covid_core.errors import DatasetError, SliceError
 
 logger = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from covid_core.archive import write_archive
 from covid_core.data.cache import decoded
-from covid_core.data.dataset import Dataset, file_digest, load_dataset
+from covid_core.data.dataset import load_dataset
 from covid_core.data.packfile import (
     CODEC,
     FORMAT,
@@ -38,6 +38,7 @@ from covid_core.data.packfile import (
     member_name,
     pixel_digest,
 )
+from covid_core.data.sources import Dataset, file_digest
 from covid_core.errors import CovidCoreError, DatasetError
 from covid_core.settings import Settings
 

@@ -25,8 +25,8 @@ import numpy as np
 from PIL import Image
 
 from covid_core.archive import ARCHIVE_ERRORS, is_stored
-from covid_core.data.dataset import Dataset, Packing, SourceFile, assemble
 from covid_core.data.slices import DECODING_ERRORS, INTERPOLATIONS
+from covid_core.data.sources import Dataset, Packing, SourceFile, assemble
 from covid_core.errors import DatasetError, SliceError
 
 FORMAT = 1

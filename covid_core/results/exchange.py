@@ -1,35 +1,27 @@
 """Results leave and enter the store as CSV: four files a folder, readable by anything, fit for version control.
 
-    python -m covid_core.results.exchange FOLDER    adds what ``train_all.py --export`` wrote elsewhere
-
 The two long files are cut where they would grow beyond 16 MiB: ``predictions-1-of-3.csv`` and so on.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
-from covid_core.errors import CovidCoreError, StoreError
-from covid_core.models.transport import import_networks
+from covid_core.errors import StoreError
 from covid_core.results.cells import COLUMNS
 from covid_core.results.records import Experiment, FoldResult, Predictions
 from covid_core.results.store import ResultsStore, check_fold
-from covid_core.settings import Settings
 
 MOST_BYTES = 16 * 2**20
 LONG_FILES = ("predictions.csv", "history.csv")
-EXIT_USAGE = 2
 
 
 def export_results(
@@ -311,32 +303,3 @@ def _fingerprint(folder: Path) -> str:
     except OSError as error:
         raise StoreError(f"Expected the four files of an export in {folder}: {error}. Export it again.") from error
     return digest.hexdigest()
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns its exit code: 0 imported, 2 refused."""
-    settings = Settings.from_environment()
-    flags = argparse.ArgumentParser(
-        prog="python -m covid_core.results.exchange",
-        description="Add exported results and networks; train_all.py then goes on with what is missing.",
-    )
-    flags.add_argument("folder", type=Path, help="what train_all.py --export wrote")
-    flags.add_argument("--store", default=settings.store_url, help="SQLAlchemy URL of the results store")
-    networks = settings.network_folders[-1]
-    flags.add_argument("--networks", type=Path, default=networks, help="folder for trained networks")
-    options = flags.parse_args(arguments)
-    console = Console(soft_wrap=True)
-    try:
-        added = import_results(open_store(options.store, settings.results_folder), options.folder)
-        console.print(f"Folds       {added} added")
-        transport = import_networks(options.folder, options.networks)
-    except CovidCoreError as error:
-        console.print(f"[bold red]Refused:[/] {error}", highlight=False)
-        return EXIT_USAGE
-    there = f", {len(transport.left)} there already" if transport.left else ""
-    console.print(f"Networks    {len(transport.taken)} added{there}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

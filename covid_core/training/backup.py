@@ -24,13 +24,11 @@ class Progress:
     """How far a fold came.
 
     Args:
-        epochs: Finished epochs.
-        history: One list of ``epochs`` values a curve.
+        history: One list a curve, with a value for each finished epoch.
         training_seconds: Time in training steps.
         seconds: Time in the whole fold.
     """
 
-    epochs: int
     history: dict[str, list[float]]
     training_seconds: float
     seconds: float
@@ -98,7 +96,7 @@ class Backup:
         self._last = time.monotonic()
 
     def remove(self) -> None:
-        """There is nothing to continue: the fold is stored, or it diverged."""
+        """There is nothing worth continuing."""
         with contextlib.suppress(OSError):
             self.file.unlink()
 

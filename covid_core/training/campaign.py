@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from covid_core.data.dataset import Dataset
+from covid_core.data.sources import Dataset
 from covid_core.data.splits import repeated_folds
 from covid_core.errors import DatasetError, LibraryError, ProtocolError
 from covid_core.models import library
@@ -114,20 +113,17 @@ class Campaign:
         mine = self.experiment
         if self.store.done_keys(mine.id):
             return
-        folds = self.store.folds(status="done")
-        twins = folds[
-            (folds["dataset"] == mine.dataset)
-            & (folds["split"] == mine.split)
-            & folds["transform"].map(lambda text: json.loads(text) == mine.transform)
-            & folds["protocol"].map(lambda text: json.loads(text) == json.loads(json.dumps(mine.protocol)))
-        ]
-        if len(twins):
-            digest = twins["dataset_digest"].iloc[-1]
-            raise DatasetError(
-                f"Expected the data set {mine.dataset!r} as it was when this campaign began, digest {digest[:16]}, of "
-                f"which {len(twins)} folds are stored. Received: files or labels that differ, digest "
-                f"{mine.dataset_digest[:16]}. Restore them, or start a campaign of its own with them, --changed-data."
-            )
+        for other in self.store.experiments().itertuples():
+            # the id follows from all but the name: a twin differs in the digest alone
+            twin = replace(mine, dataset_digest=other.dataset_digest).id
+            same = (other.dataset, other.id) == (mine.dataset, twin)
+            count = len(self.store.done_keys(other.id)) if same else 0
+            if count:
+                raise DatasetError(
+                    f"Expected the data set {mine.dataset!r} as it was when this campaign began, digest "
+                    f"{other.dataset_digest[:16]}, with {count} finished folds. Received: files or labels that "
+                    f"differ, digest {mine.dataset_digest[:16]}. Restore them, or begin anew with them, --changed-data."
+                )
 
     def left(self) -> list[Task]:
         """The tasks that the store does not hold as done; failed ones are tried again."""
@@ -166,7 +162,8 @@ def run_campaign(
         return 0
     failures = 0
     # closed at once, whatever happens here: an engine may hold a whole cluster
-    with closing((engine or LocalEngine()).outcomes(campaign.work, pixels, left, observer, deadline)) as outcomes:
+    outcomes = (engine or LocalEngine()).outcomes(campaign.work, pixels, left, observer, deadline or Deadline())
+    with closing(outcomes):
         for task, outcome in outcomes:
             result = _filed(campaign, task, outcome)
             failures += result.status == "failed"
@@ -183,4 +180,8 @@ def _filed(campaign: Campaign, task: Task, outcome: Outcome) -> FoldResult:
         except LibraryError as error:
             result = failure(campaign.work, task, error)
     campaign.store.add_fold(result)
+    file = campaign.work.backup_file(task, result.facts.get("precision", ""))
+    if file and result.status == "done":
+        with suppress(OSError):  # of no use, and in nobody's way
+            file.unlink()
     return result

@@ -30,13 +30,17 @@ def default_precision() -> str:
     return "mixed_bfloat16" if gpus() else "float32"
 
 
+def device() -> str:
+    """Name of the GPU that is used, or kind of the CPU."""
+    return next(iter(gpus()), f"CPU {platform.machine()}")
+
+
 def facts(precision: str) -> dict[str, str]:
     """What a fold ran on, as strings that are recorded with it: backend, device, precision, versions."""
     backend = keras.backend.backend()
-    found = gpus()
     return {
         "backend": backend,
-        "device": found[0] if found else f"CPU {platform.machine()}",
+        "device": device(),
         "precision": precision,
         "versions": f"keras {keras.version()}, {backend} {version(backend)}, python {platform.python_version()}",
     }

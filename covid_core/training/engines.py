@@ -13,6 +13,7 @@ import os
 import socket
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
@@ -51,7 +52,7 @@ class Engine(Interface):
         pixels: np.ndarray,
         tasks: Iterable[Task],
         observer: Observer,
-        deadline: Deadline | None = None,
+        deadline: Deadline,
     ) -> Iterator[tuple[Task, Outcome]]:
         """Each task with what became of it, as soon as it is finished, in any order.
 
@@ -62,7 +63,7 @@ class Engine(Interface):
             pixels: uint8 ``(N, size, size, 1)``: the data set's slices.
             tasks: Network by network, so that each is built and traced as seldom as possible.
             observer: Told of the start and the epochs of every fold, in the caller's thread.
-            deadline: Folds in flight when it has passed are given up.
+            deadline: Which of them may start, and when those under way are given up.
 
         Raises:
             EngineError: There is no place for folds.
@@ -78,19 +79,19 @@ class LocalEngine:
         pixels: np.ndarray,
         tasks: Iterable[Task],
         observer: Observer,
-        deadline: Deadline | None = None,
+        deadline: Deadline,
     ) -> Iterator[tuple[Task, Outcome]]:
         """See ``Engine``."""
         runner = TaskRunner(work, pixels)
-        stop = deadline.passed if deadline else None
-        for task in deadline.admitted(tasks) if deadline else tasks:
+        for task in filter(deadline.admits, tasks):
             observer.started(task)
             try:
-                outcome = runner.run(task, lambda *news, task=task: observer.epoch(task, *news), stop)
+                outcome = runner.run(task, lambda *news, task=task: observer.epoch(task, *news), deadline.passed)
             except TimeLimitError as error:
                 logger.warning("%s, round %d, fold %d is given up: %s", *task.key, error)
                 return
             yield task, outcome
+            deadline.finished(task, outcome)
 
 
 class RayEngine:
@@ -129,7 +130,7 @@ class RayEngine:
         pixels: np.ndarray,
         tasks: Iterable[Task],
         observer: Observer,
-        deadline: Deadline | None = None,
+        deadline: Deadline,
     ) -> Iterator[tuple[Task, Outcome]]:
         """See ``Engine``. A fold whose worker is lost starts again, up to ``RETRIES`` times."""
         import ray  # takes a second, and need not be installed
@@ -147,6 +148,8 @@ class RayEngine:
                 max_restarts=-1,  # a worker serves many folds, and those are what is counted
                 runtime_env={"env_vars": worker_environment(gpus, cpus, os.environ)},
             )(_Worker)
+            # No backups: a fold that is tried again may land on another machine, and none of them should keep files.
+            work = replace(work, backups=None)
             # Once into each machine's shared memory; workers there see the same read-only array. References inside a
             # list: as arguments themselves they may be gone when an actor restarts (ray-project/ray#53727).
             shared = [ray.put(work), ray.put(np.asarray(pixels))]
@@ -276,7 +279,7 @@ class _News:
 
 
 def _outcomes(
-    work: Work, tasks: list[Task], workers: list[Any], news: _News, deadline: Deadline | None
+    work: Work, tasks: list[Task], workers: list[Any], news: _News, deadline: Deadline
 ) -> Iterator[tuple[Task, Outcome]]:
     """Gives each worker that is ready the next task. One without a task is ended, and leaves its place to a worker that
     lost its machine."""
@@ -286,6 +289,13 @@ def _outcomes(
         """Answered when the worker has a place and lives, however long that takes."""
         return worker.ready.options(max_task_retries=-1).remote()
 
+    def next_task() -> Task | None:
+        while waiting:
+            task = waiting.popleft()
+            if deadline.admits(task):
+                return task
+        return None
+
     waiting = deque(tasks)
     losses: Counter[tuple[str, int, int]] = Counter()
     busy: dict[Any, tuple[Any, Task | None]] = {ready(worker): (worker, None) for worker in workers}
@@ -293,7 +303,7 @@ def _outcomes(
     while (waiting and busy) or any(task is not None for _, task in busy.values()):
         done, _ = ray.wait(list(busy), timeout=POLL_SECONDS)
         news.tell()
-        if deadline and deadline.passed():
+        if deadline.passed():
             logger.warning("The time is up: folds in flight are given up.")
             return
         for reference in done:
@@ -315,13 +325,14 @@ def _outcomes(
                 else:
                     yield task, Outcome(failure(work, task, _lost(error)))
                 continue
-            if waiting:
-                following = waiting.popleft()
+            following = next_task()
+            if following:
                 busy[worker.run.remote(following)] = (worker, following)
             else:
                 ray.kill(worker)
             if task is not None:
                 yield task, outcome
+                deadline.finished(task, outcome)
     if waiting:
         raise EngineError(
             f"Expected a worker that can train. Received none: {reason}. "

@@ -246,7 +246,7 @@ class _Curve(keras.callbacks.Callback):
         return time.perf_counter() - self._fold_started
 
     def progress(self) -> Progress:
-        return Progress(self.epochs_done, self.history, self.training_seconds, self.seconds)
+        return Progress(self.history, self.training_seconds, self.seconds)
 
     def go_on_from(self, progress: Progress | None) -> None:
         if progress:

@@ -13,7 +13,7 @@ from typing import Protocol as Interface
 
 import numpy as np
 
-from covid_core.data.dataset import Dataset
+from covid_core.data.sources import Dataset
 from covid_core.data.splits import Fold
 from covid_core.errors import TimeLimitError
 from covid_core.models.library import PackedNetwork, pack_network
@@ -24,7 +24,6 @@ from covid_core.training.protocol import Protocol
 if TYPE_CHECKING:
     import keras
 
-    from covid_core.training.backup import Backup
     from covid_core.training.fold import FoldTrainer, OnEpoch
 
 logger = logging.getLogger(__name__)
@@ -72,7 +71,7 @@ class Work:
         save: Which networks come back with their result: one of ``SAVE_CHOICES``.
         precision: Keras dtype policy; None chooses by the device on which a fold runs.
         curve_every: Epochs between two tests for the learning curve, 0 for none.
-        backups: Folder for folds in flight, on the machine where they run; None for no backups.
+        backups: Folder for folds in flight; None for no backups.
         command: The command that repeats the campaign, for the cards.
     """
 
@@ -84,6 +83,11 @@ class Work:
     curve_every: int
     backups: Path | None
     command: str
+
+    def backup_file(self, task: Task, precision: str) -> Path | None:
+        """Where a fold in flight is saved between its epochs; None for nowhere."""
+        model, round, fold = task.key
+        return self.backups and self.backups / f"{self.experiment}-{model}-r{round}-f{fold}-{precision}.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +107,9 @@ class TaskRunner:
     """
 
     def __init__(self, work: Work, pixels: np.ndarray):
-        from covid_core.training import devices, fold  # Keras: only who trains pays for it
+        from covid_core.training import backup, devices, fold  # Keras: only who trains pays for it
 
+        self._backup = backup
         self._devices = devices
         self._fold = fold
         self._work = work
@@ -126,6 +131,7 @@ class TaskRunner:
         network = None
         try:
             trainer = self._trainer_of(task.model)
+            file = work.backup_file(task, trainer.precision)
             result = trainer.train(
                 self._pixels,
                 work.dataset.labels,
@@ -134,11 +140,9 @@ class TaskRunner:
                 work.experiment,
                 work.curve_every,
                 on_epoch,
-                backup := self._backup_of(task, trainer.precision),
+                self._backup.Backup(file) if file else None,
                 should_stop,
             )
-            if backup:
-                backup.remove()
             if _kept(work.save, task):
                 network = self._packed(trainer.network, task, result)
         except TimeLimitError:
@@ -157,14 +161,6 @@ class TaskRunner:
                 model, work.protocol, len(work.dataset.classes), len(work.dataset), precision
             )
         return self._trainer
-
-    def _backup_of(self, task: Task, precision: str) -> Backup | None:
-        from covid_core.training.backup import Backup
-
-        if self._work.backups is None:
-            return None
-        model, round, fold = task.key
-        return Backup(self._work.backups / f"{self._work.experiment}-{model}-r{round}-f{fold}-{precision}.npz")
 
     def _packed(self, network: keras.Model, task: Task, result: FoldResult) -> PackedNetwork:
         protocol, dataset, fold = self._work.protocol, self._work.dataset, task.fold

@@ -120,15 +120,11 @@ def _accept() -> None:
 
 @st.cache_resource(show_spinner=False)
 def _warm_up() -> threading.Thread:
-    """Make the leaderboard ready while the first reader of a fresh server reads the disclaimer."""
+    """Load what the leaderboard draws with while the first reader of a fresh server reads the disclaimer."""
 
     def load() -> None:
-        from covid_core import charts
-        from covid_core.results.published import published_rows
-
-        rows = published_rows().assign(label="", source="", f1_low=0.0, f1_high=0.0)
-        charts.score_bars(rows, "f1", "").to_dict()  # altair loads its schema with the first chart
-        importlib.import_module("covid_core.ui.results")
+        for module in ("pyarrow", "covid_core.charts", "covid_core.ui.results"):  # pyarrow: Streamlit's tables
+            importlib.import_module(module)
 
     thread = threading.Thread(target=load, name="warm-up", daemon=True)
     thread.start()

@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny import bright_or_dark, tiny_network
+from tiny import bright_or_dark, bright_or_dark_dataset, tiny_network
 
-from covid_core.data.dataset import Dataset, Packing
+from covid_core.data.sources import Packing
 from covid_core.errors import DatasetError, ProtocolError
 from covid_core.models import library
 from covid_core.results.store import ResultsStore
@@ -37,16 +37,7 @@ class Silent:
 @pytest.fixture
 def campaign(tmp_path, monkeypatch):
     monkeypatch.setattr(fold_module, "build_model", tiny_network)
-    dataset = Dataset(
-        name="bright or dark",
-        root=tmp_path,
-        paths=tuple(f"{number}.png" for number in range(len(LABELS))),
-        labels=LABELS,
-        classes=("dark", "bright"),
-        groups=tuple(f"patient {number // 4}" for number in range(len(LABELS))),
-        digest="d" * 64,
-        warnings=(),
-    )
+    dataset = bright_or_dark_dataset(tmp_path, LABELS, tuple(f"patient {number // 4}" for number in range(len(LABELS))))
     store = ResultsStore(f"sqlite:///{tmp_path / 'store.sqlite'}")
     return Campaign(
         ["ResNet50", "VGG16"], PROTOCOL, dataset, store, tmp_path / "networks", command="python train_all.py"
@@ -176,6 +167,24 @@ def test_a_fold_in_flight_goes_on_where_it_was_and_its_backup_goes_once_it_is_st
     assert epochs[0] == 2
     assert list((tmp_path / "epochs").iterdir()) == []
     assert len(table(campaign)) == 1
+
+
+def test_a_network_that_cannot_be_written_costs_no_epoch_again(campaign, tmp_path, monkeypatch):
+    monkeypatch.setattr(backup_module.Backup.__init__, "__defaults__", (0.0,))
+    campaign = replace(campaign, networks=("VGG16",), only_folds=(1,), backups=tmp_path / "epochs")
+    campaign.output.write_text("a file where the folder should be")
+    assert run_campaign(campaign, PIXELS, Silent()) == 1
+    campaign.output.unlink()
+    epochs = []
+
+    class Counts(Silent):
+        def epoch(self, task, number, values):
+            epochs.append(number)
+
+    assert run_campaign(campaign, PIXELS, Counts()) == 0
+    assert epochs == []
+    assert list((tmp_path / "epochs").iterdir()) == []
+    assert len(library.list_networks([campaign.output])["VGG16"]) == 1
 
 
 class Slow(Silent):

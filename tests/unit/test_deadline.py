@@ -6,10 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from covid_core.training.campaign import Task
 from covid_core.training.deadline import Deadline
-
-FOLD = SimpleNamespace(round=1, fold=1)
+from covid_core.training.tasks import Outcome, Task
 
 
 class Clock:
@@ -25,13 +23,18 @@ def clock():
     return Clock()
 
 
-def run(deadline, clock, tasks):
+DONE, FAILED = (Outcome(SimpleNamespace(status=status)) for status in ("done", "failed"))
+
+
+def run(deadline, clock, tasks, outcome=DONE):
     """Models that were admitted; each task is (model, seconds that it takes)."""
-    times = dict(enumerate(tasks))
     admitted = []
-    for task in deadline.admitted(Task(model, SimpleNamespace(index=index)) for index, (model, _) in times.items()):
-        admitted.append(task.model)
-        clock.now += times[task.fold.index][1]
+    for number, (model, seconds) in enumerate(tasks, start=1):
+        task = Task(model, SimpleNamespace(round=1, fold=number))
+        if deadline.admits(task):
+            admitted.append(model)
+            clock.now += seconds
+            deadline.finished(task, outcome)
     return admitted
 
 
@@ -49,6 +52,10 @@ def test_folds_of_this_run_tell_how_long_the_next_takes(clock):
     assert run(Deadline(100, clock=clock), clock, [("A", 30)] * 5) == ["A"] * 3
     # the last one counts: the first compiles
     assert run(Deadline(100, clock=clock), clock, [("A", 45), ("A", 20), ("A", 20), ("A", 20)]) == ["A"] * 3
+
+
+def test_a_fold_that_failed_at_once_does_not_tell_that_the_next_is_quick(clock):
+    assert run(Deadline(100, clock=clock), clock, [("A", 1), ("A", 60), ("A", 1)], FAILED) == ["A", "A"]
 
 
 def test_earlier_runs_tell_how_long_the_first_takes(clock):

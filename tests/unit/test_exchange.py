@@ -12,7 +12,7 @@ import pytest
 from made_up_results import EXPERIMENT, failure, fold_result
 
 from covid_core.errors import StoreError
-from covid_core.results import exchange
+from covid_core.results import __main__ as import_command
 from covid_core.results.exchange import COLUMNS, export_results, import_results, open_store
 from covid_core.results.records import Experiment, Predictions
 from covid_core.results.store import ResultsStore
@@ -366,9 +366,9 @@ def test_the_command_imports_and_refuses(export, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("COVID_RESULTS", str(tmp_path / "measured"))
     monkeypatch.setenv("COVID_NETWORKS", str(tmp_path / "networks"))
     arguments = ["--store", f"sqlite:///{tmp_path / 'new.sqlite'}"]
-    assert exchange.main([str(export), *arguments]) == 0
+    assert import_command.main([str(export), *arguments]) == 0
     assert "8 added" in capsys.readouterr().out
-    assert exchange.main([str(export), *arguments]) == 0
+    assert import_command.main([str(export), *arguments]) == 0
     assert "0 added" in capsys.readouterr().out
-    assert exchange.main([str(tmp_path / "absent"), *arguments]) == exchange.EXIT_USAGE
+    assert import_command.main([str(tmp_path / "absent"), *arguments]) == import_command.EXIT_USAGE
     assert "Refused" in capsys.readouterr().out

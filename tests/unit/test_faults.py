@@ -145,7 +145,7 @@ def test_a_data_set_that_changed_is_refused_with_the_way_out(places, slices, tin
     capsys.readouterr()
     assert train_all.main(flags(copy)) == train_all.EXIT_USAGE
     out = capsys.readouterr().out
-    assert "2 folds are stored" in out
+    assert "with 2 finished folds" in out
     assert "--changed-data" in out
     assert len(table()) == 2
     # another protocol is another campaign, and whoever means it can begin anew

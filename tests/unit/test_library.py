@@ -5,36 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import bright_or_dark, tiny_network
+from tiny import CARD_FACTS, bright_or_dark, tiny_network
 
 from covid_core.errors import LibraryError
 from covid_core.models import build, library
 
 PIXELS, _ = bright_or_dark(12)
-FACTS = {
-    "input_size": 32,
-    "interpolation": "area",
-    "classes": ("dark", "bright"),
-    "dataset": "test",
-    "dataset_digest": "d" * 64,
-    "experiment": "e" * 16,
-    "protocol": {"epochs": 1},
-    "round": 1,
-    "fold": 1,
-    "counts": (5, 1, 4, 2),
-    "scores": {"accuracy": 0.75},
-    "auc": 0.8,
-    "date": "2026-01-01T00:00:00+00:00",
-    "command": "python train_all.py --networks VGG16",
-    "facts": {"backend": "tensorflow"},
-}
 
 
 @pytest.fixture
 def saved(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "build_model", tiny_network)
     network = tiny_network("VGG16")
-    return network, library.save_network(network, tmp_path, "e-r1-f1", PIXELS, FACTS)
+    return network, library.save_network(network, tmp_path, "e-r1-f1", PIXELS, CARD_FACTS)
 
 
 def test_saved_and_loaded_the_probabilities_stay(saved, tmp_path):
@@ -50,8 +33,8 @@ def test_saved_and_loaded_the_probabilities_stay(saved, tmp_path):
 
 
 def test_networks_outside_the_study_are_listed_after_those_of_the_study(saved, tmp_path):
-    library.save_network(tiny_network("Residual-DenseNet121"), tmp_path, "e-r1-f1", PIXELS, FACTS)
-    library.save_network(tiny_network("Modified-Xception"), tmp_path, "e-r1-f1", PIXELS, FACTS)
+    library.save_network(tiny_network("Residual-DenseNet121"), tmp_path, "e-r1-f1", PIXELS, CARD_FACTS)
+    library.save_network(tiny_network("Modified-Xception"), tmp_path, "e-r1-f1", PIXELS, CARD_FACTS)
     cards = library.list_networks([tmp_path])
     assert list(cards) == ["VGG16", "Modified-Xception", "Residual-DenseNet121"]
     assert library.load_network(cards["Residual-DenseNet121"][0]).name == "Residual-DenseNet121"
@@ -68,7 +51,7 @@ def test_weights_that_halves_would_change_are_kept_whole(tmp_path, monkeypatch):
     network = tiny_network("VGG16")
     # differences of large, nearly equal weights decide: what half precision cannot hold
     network.get_layer("probabilities").set_weights([np.full((8, 2), 3000.3) + np.eye(8, 2), np.zeros(2)])
-    card = library.save_network(network, tmp_path, "n", PIXELS, FACTS)
+    card = library.save_network(network, tmp_path, "n", PIXELS, CARD_FACTS)
     assert card.weights_dtype == "float32"
     np.testing.assert_array_equal(library.load_network(card).get_weights()[-2], network.get_weights()[-2])
 
@@ -77,7 +60,7 @@ def test_values_beyond_the_range_of_halves_survive(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "build_model", tiny_network)
     network = tiny_network("VGG16")
     network.get_layer("bn").moving_variance.assign(np.full(8, 1e6, np.float32))
-    card = library.save_network(network, tmp_path, "n", PIXELS, FACTS)
+    card = library.save_network(network, tmp_path, "n", PIXELS, CARD_FACTS)
     assert np.isfinite(library.load_network(card).predict(PIXELS, verbose=0)).all()
     assert library.load_network(card).get_layer("bn").moving_variance[0] == 1e6
 

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import bright_or_dark
+from tiny import bright_or_dark, bright_or_dark_dataset
 
-from covid_core.data.dataset import Dataset
 from covid_core.errors import EngineError
 from covid_core.models import library
 from covid_core.results.store import ResultsStore
@@ -68,16 +67,7 @@ def campaign(tmp_path, monkeypatch):
     # as many threads in the workers as in this process: sums in another order moved probabilities by up to 2e-5
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         monkeypatch.setenv(name, str(os.cpu_count()))
-    dataset = Dataset(
-        name="bright or dark",
-        root=tmp_path,
-        paths=tuple(f"{number}.png" for number in range(len(LABELS))),
-        labels=LABELS,
-        classes=("dark", "bright"),
-        groups=None,
-        digest="d" * 64,
-        warnings=(),
-    )
+    dataset = bright_or_dark_dataset(tmp_path, LABELS)
     store = ResultsStore(f"sqlite:///{tmp_path / 'store.sqlite'}")
     return Campaign(["VGG16"], PROTOCOL, dataset, store, tmp_path / "networks", command="python train_all.py")
 

@@ -17,7 +17,7 @@ from tiny import tiny_network
 
 import train_all
 from covid_core.models import build, library
-from covid_core.results import exchange
+from covid_core.results import __main__ as import_command
 from covid_core.results.store import ResultsStore
 from covid_core.settings import Settings
 from covid_core.training import fold as fold_module
@@ -144,7 +144,7 @@ def test_a_packed_campaign_goes_on_elsewhere_with_only_what_is_missing(places, t
 
     move(monkeypatch, places / "second")
     second = Path(shutil.copy(pack, places / "second-pack.zip"))
-    assert exchange.main([exported]) == 0
+    assert import_command.main([exported]) == 0
     capsys.readouterr()
     assert train_all.main(["--dataset", str(second), *PACKED]) == 0
     assert "6 in all, 4 done, 2 left" in capsys.readouterr().out
@@ -171,9 +171,9 @@ def test_a_pack_of_another_size_is_refused_before_anything_is_stored(places, pac
 def test_a_time_limit_leaves_work_and_says_so_but_exports(places, tiny, capsys):
     flags = [*SMALL, "--export", str(places / "export"), "--export-networks"]
     assert train_all.main([*flags, "--time-limit", "0.00001"]) == train_all.EXIT_TIME_LIMIT
-    assert "3 folds are left; the same command goes on with them." in capsys.readouterr().out
+    assert "3 folds are left; the same command goes on." in capsys.readouterr().out
     assert folds().empty
-    assert exchange.main([str(places / "export"), "--store", f"sqlite:///{places / 'b.sqlite'}"]) == 0
+    assert import_command.main([str(places / "export"), "--store", f"sqlite:///{places / 'b.sqlite'}"]) == 0
     assert train_all.main([*flags, "--time-limit", "10"]) == 0
     assert len(folds()) == 3
     assert (places / "export" / "networks.zip.001").is_file()

@@ -8,29 +8,13 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from tiny import bright_or_dark, tiny_network
+from tiny import CARD_FACTS, bright_or_dark, tiny_network
 
 from covid_core.errors import LibraryError
 from covid_core.models import build, library
 from covid_core.models.transport import export_networks, import_networks
 
 PIXELS, _ = bright_or_dark(12)
-FACTS = {
-    "input_size": 32,
-    "interpolation": "area",
-    "classes": ("dark", "bright"),
-    "dataset": "test",
-    "dataset_digest": "d" * 64,
-    "protocol": {"epochs": 1},
-    "round": 1,
-    "fold": 1,
-    "counts": (5, 1, 4, 2),
-    "scores": {"accuracy": 0.75},
-    "auc": 0.8,
-    "date": "2026-01-01T00:00:00+00:00",
-    "command": "python train_all.py --networks VGG16",
-    "facts": {"backend": "tensorflow"},
-}
 PART = 700
 
 
@@ -40,7 +24,7 @@ def networks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("networks")
     for model, experiment in (("VGG16", "mine"), ("ResNet50", "mine"), ("VGG16", "other")):
         library.save_network(
-            tiny_network(model), folder, f"{experiment}-r1-f1", PIXELS, FACTS | {"experiment": experiment}
+            tiny_network(model), folder, f"{experiment}-r1-f1", PIXELS, CARD_FACTS | {"experiment": experiment}
         )
     return folder
 
@@ -181,7 +165,7 @@ def test_hostile_archives_add_nothing(networks, tmp_path, options):
 
 
 def test_damaged_weights_are_not_sent(networks, tmp_path):
-    library.save_network(tiny_network("VGG19"), tmp_path / "mine", "a", PIXELS, FACTS | {"experiment": "mine"})
+    library.save_network(tiny_network("VGG19"), tmp_path / "mine", "a", PIXELS, CARD_FACTS | {"experiment": "mine"})
     (tmp_path / "mine" / "VGG19" / "a.npz").write_bytes(b"damaged")
     with pytest.raises(LibraryError, match="VGG19/a"):
         export_networks(tmp_path / "mine", "mine", tmp_path / "export")

@@ -19,8 +19,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 sys.path[:0] = sys.argv[4:]
-from tiny import bright_or_dark, tiny_network
-from covid_core.data.dataset import Dataset
+from tiny import bright_or_dark, bright_or_dark_dataset, tiny_network
 from covid_core.results.store import ResultsStore
 from covid_core.training import fold
 from covid_core.training.campaign import Campaign, run_campaign
@@ -29,7 +28,7 @@ from covid_core.training.protocol import Protocol
 url, folder, name = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 fold.build_model = tiny_network
 pixels, labels = bright_or_dark()
-dataset = Dataset("d", folder, tuple(map(str, range(48))), labels, ("dark", "bright"), None, "d" * 64, ())
+dataset = bright_or_dark_dataset(folder, labels)
 written = 0
 
 class Counting(ResultsStore):
@@ -128,5 +127,5 @@ def test_two_campaigns_on_one_store_leave_each_fold_once(database, request, tmp_
     assert sum(int(out) for out, _ in outputs) == 6
     store = ResultsStore(url)
     assert store.folds(status=None)["fold"].tolist() == [1, 2, 3, 4, 5, 6]
-    assert sorted(store.predictions()["slice"], key=int) == [str(number) for number in range(48)]
+    assert sorted(store.predictions()["slice"]) == sorted(f"{number}.png" for number in range(48))
     assert set(store.history()["fold"]) == {1, 2, 3, 4, 5, 6}
