@@ -56,6 +56,13 @@ def _share_or_nan(text: str) -> float:
     return _share(text) if text else math.nan
 
 
+def _finite(text: str) -> float:
+    value = _float(text)
+    if math.isinf(value):
+        raise ValueError("a finite number, or nothing for NaN")
+    return value
+
+
 def _object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
@@ -92,4 +99,27 @@ COLUMNS: dict[str, dict[str, Callable[[str], Any]]] = {
     "predictions.csv": {**_FOLD, "slice": _text, "label": _label, "probability": _share},
     "history.csv": {**_FOLD, "epoch": _from(1), "metric": _text, "value": _float},
 }
-"""The columns of each file, and how a cell is read."""
+"""The columns of each file of folds, and how a cell is read."""
+
+STUDY_COLUMNS: dict[str, dict[str, Callable[[str], Any]]] = {
+    "studies.csv": {
+        "id": _text,
+        "kind": _text,
+        "dataset": str,
+        "dataset_digest": _text,
+        "transform": _object,
+        "networks": _object,
+        "settings": _object,
+        "finished": str,
+    },
+    "measures.csv": {
+        "study": _text,
+        "subject": _text,
+        "method": _text,
+        "slice": _text,
+        "measure": _text,
+        "label": _label,
+        "value": _finite,
+    },
+}
+"""The same for the files of studies."""

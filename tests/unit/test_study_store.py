@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 import sqlite3
@@ -44,7 +45,7 @@ def test_a_study_and_its_measures_come_back_as_they_were(url, store):
     assert back["value"].isna().sum() == 1
     study = store.studies().iloc[0]
     assert (study["id"], study["kind"], study["dataset"]) == (STUDY.id, "mask-statistic", "phantom")
-    assert study["networks"] == '{"Modified-VGG16": {"sha256": "%s"}, "VGG16": {"sha256": "%s"}}' % ("2" * 64, "1" * 64)
+    assert json.loads(study["networks"]) == STUDY.networks
     assert pd.isna(study["finished"])
     assert study["measured"] == 12
 
@@ -102,8 +103,8 @@ def test_many_slices_go_in_at_once(store):
     assert len(store.measured_slices(STUDY.id, PAIR, "gradcam")) == 1202
 
 
-def test_a_million_measures_stay_small(store, tmp_path):
-    """497 slices of one pair with 40 measures: below 2.5 MB, the whole study's 20 pairs below 50."""
+def test_twenty_thousand_measures_stay_small(store, tmp_path):
+    """497 slices of one pair with 40 measures."""
     store.add_study(STUDY)
     rows = pd.concat(
         [measures(497).replace({"measure": {"iou": f"m{n}", "base_intensity": f"n{n}"}}) for n in range(20)]

@@ -1,0 +1,142 @@
+"""Studies of maps leave and enter the store as CSV: ``studies.csv`` and ``measures.csv``.
+
+They may lie beside the four files of folds or alone. The long one is cut into parts as those are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+
+from covid_core.errors import StoreError
+from covid_core.results.cells import STUDY_COLUMNS
+from covid_core.results.csv_files import MOST_BYTES, table_files, table_rows, write_table
+from covid_core.results.records import Study
+from covid_core.results.store import ResultsStore
+
+
+def export_studies(
+    store: ResultsStore, folder: Path | str, study_id: str | None = None, most_bytes: int = MOST_BYTES
+) -> list[Path]:
+    """Write ``studies.csv`` and ``measures.csv``.
+
+    Numbers keep every digit, and rows their order: the same results give the same bytes.
+
+    Args:
+        store: Where the studies are.
+        folder: Made where it is absent; the two files in it are replaced, others stay.
+        study_id: Only this one; None for all.
+        most_bytes: Size from which the file of measures is cut into parts.
+
+    Returns:
+        The files written.
+
+    Raises:
+        StoreError: The study is unknown, or a file cannot be written.
+    """
+    studies, measures = _snapshot(store, study_id)
+    if study_id is not None and studies.empty:
+        known = ", ".join(store.studies()["id"]) or "none"
+        raise StoreError(f"Expected the id of a study in the store ({known}). Received: {study_id!r}.")
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [
+            *write_table(folder / "studies.csv", studies[list(STUDY_COLUMNS["studies.csv"])]),
+            *write_table(folder / "measures.csv", measures[list(STUDY_COLUMNS["measures.csv"])], most_bytes),
+        ]
+    except OSError as error:
+        raise StoreError(f"Cannot write studies to {folder}: {error}. Name a folder that can be written.") from error
+
+
+def import_studies(store: ResultsStore, folder: Path | str) -> int:
+    """Read what ``export_studies`` writes, and add what the store does not have.
+
+    Everything is checked before anything is written; a study is written in one transaction.
+
+    Args:
+        store: Where to add them.
+        folder: Holds the two files.
+
+    Returns:
+        How many measures were added; 0 if all were there.
+
+    Raises:
+        StoreError: A file is missing or wrong; the message names file, line and column.
+    """
+    folder = Path(folder)
+    studies = _studies(folder)
+    measures = _measures(folder, set(studies))
+    added = 0
+    for study in studies.values():
+        store.add_study(Study(**{**vars(study), "finished": None}))
+        if study.id in measures:
+            added += store.add_measures(study.id, measures[study.id])
+        if study.finished:  # only now: a study counts as finished when its measures are in
+            store.finish_study(study.id, study.finished)
+    return added
+
+
+def has_studies(folder: Path | str) -> bool:
+    """Whether ``export_studies`` wrote into ``folder``."""
+    return (Path(folder) / "studies.csv").is_file()
+
+
+def fingerprint_of_studies(folder: Path) -> str:
+    """Digest of what tells two exports apart, without reading the long file.
+
+    Raises:
+        StoreError: A file is missing.
+    """
+    digest = hashlib.sha256()
+    try:
+        digest.update((folder / "studies.csv").read_bytes())
+        for file in table_files(folder / "measures.csv"):
+            digest.update(f"{file.name} {file.stat().st_size}".encode())
+    except OSError as error:
+        raise StoreError(f"Expected studies.csv and measures.csv in {folder}: {error}. Export them again.") from error
+    return digest.hexdigest()
+
+
+def _snapshot(store: ResultsStore, study_id: str | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both frames of one moment: read again if something was measured meanwhile."""
+    while True:
+        revision = store.studies_revision()
+        studies, measures = store.studies(), store.measures(study_id)
+        if store.studies_revision() == revision:
+            return studies if study_id is None else studies[studies["id"] == study_id], measures
+
+
+def _studies(folder: Path) -> dict[str, Study]:
+    studies: dict[str, Study] = {}
+    rows = table_rows(folder / "studies.csv", STUDY_COLUMNS["studies.csv"])
+    for path, line, (id_, *fields, finished) in rows:
+        study = Study(*fields, finished=finished or None)
+        if study.id != id_:
+            raise StoreError(
+                f"{path}, line {line}, column id: expected {study.id}, which follows from the other columns. "
+                f"Received: {id_}. Was the line edited? Export the studies again."
+            )
+        if id_ in studies:
+            raise StoreError(f"{path}, line {line}: study {id_} stands here twice. Remove one of the lines.")
+        studies[id_] = study
+    return studies
+
+
+def _measures(folder: Path, known: set[str]) -> dict[str, pd.DataFrame]:
+    columns = list(STUDY_COLUMNS["measures.csv"])
+    seen: set[tuple[str, ...]] = set()
+    rows = []
+    for path, line, cells in table_rows(folder / "measures.csv", STUDY_COLUMNS["measures.csv"]):
+        study, subject, method, slice_, measure, *_ = cells
+        if study not in known:
+            raise StoreError(f"{path}, line {line}, column study: expected an id from studies.csv. Received: {study}.")
+        key = (study, subject, method, slice_, measure)
+        if key in seen:
+            raise StoreError(f"{path}, line {line}: {measure} of {slice_} stands here twice. Remove one of the lines.")
+        seen.add(key)
+        rows.append(cells)
+    frame = pd.DataFrame(rows, columns=columns)
+    return {str(study): group for study, group in frame.groupby("study")}
