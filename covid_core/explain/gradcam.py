@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -33,6 +33,11 @@ class CamMaps:
     score: str
     layer: str
     class_index: int
+
+    def of(self, position: int) -> CamMaps:
+        """The same of one slice, as a batch of one."""
+        one = slice(position, position + 1)
+        return replace(self, maps=self.maps[one], probabilities=self.probabilities[one], margins=self.margins[one])
 
     @property
     def probability_slope(self) -> np.ndarray:

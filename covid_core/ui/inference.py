@@ -15,7 +15,7 @@ from covid_core.explain.gradcam import CamMaps, GradCam
 from covid_core.models.build import build_model
 from covid_core.models.library import load_network
 from covid_core.ui.networks import RANDOM_SEED, ChosenNetwork
-from covid_core.ui.slices import ChosenSlice
+from covid_core.ui.slices import ChosenSeries, ChosenSlice
 
 NETWORKS_IN_MEMORY = 4  # two pairs; the largest network has a quarter of a gigabyte of weights
 CAMS_PER_NETWORK = 4
@@ -63,7 +63,9 @@ def cam_layers(layers: tuple[LayerInfo, ...]) -> list[str]:
 
 
 def explain(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index: int) -> CamMaps:
-    """Probabilities and raw Grad-CAM map of one slice, kept in this session.
+    """Probabilities and raw Grad-CAM map of one slice, kept in this session with those of its series.
+
+    All slices of a series are computed in one batch at the first of them.
 
     Args:
         network: Network and weights.
@@ -72,13 +74,14 @@ def explain(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index
         class_index: Position in ``network.classes``.
 
     Returns:
-        As ``GradCam.explain`` gives it for a batch of one.
+        As ``GradCam.explain`` gives it for a batch of this one slice.
 
     Raises:
         LibraryError: Its weights are missing or damaged.
         ModelError: The network gives no finite numbers.
     """
-    return _explained(network, network.key, chosen, chosen.digest, layer, class_index)
+    series = _explained(network, network.key, chosen.series, chosen.series.digest, layer, class_index)
+    return series.of(chosen.position)
 
 
 def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) -> np.ndarray:
@@ -102,11 +105,12 @@ def seen_by(network: ChosenNetwork, chosen: ChosenSlice) -> np.ndarray:
 # of a large array's values, and two slices that differ elsewhere would get each other's maps.
 @st.cache_data(scope="session", max_entries=8, show_spinner=False)
 def _explained(
-    _network: ChosenNetwork, network_key: str, _chosen: ChosenSlice, digest: str, layer: str, class_index: int
+    _network: ChosenNetwork, network_key: str, _series: ChosenSeries, digest: str, layer: str, class_index: int
 ) -> CamMaps:
+    batch = np.stack([resize_slice(pixels, _network.input_size, _network.interpolation) for pixels in _series.pixels])
     with _lock():
         cam = _loaded(_network, network_key).cam(layer)
-        return cam.explain(seen_by(_network, _chosen)[None, ..., None], class_index)
+        return cam.explain(batch[..., None], class_index)
 
 
 @st.cache_data(scope="session", max_entries=2, show_spinner=False)
