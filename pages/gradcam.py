@@ -5,6 +5,7 @@ import streamlit as st
 
 from covid_core import charts
 from covid_core.explain.heatmap import colour, normalise, overlay, resize_heat
+from covid_core.ui.background import start_tensorflow
 from covid_core.ui.choices import choose, slide
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.frame import frame
@@ -28,10 +29,10 @@ with network_column, shown_errors():
         class_name = choose(
             st.segmented_control, "Class", list(network.classes), "class", default=network.classes[-1], required=True
         )
-    with st.spinner("Loading the network; the first one of a fresh server takes some seconds …"):
-        from covid_core.ui import inference, pair  # starts TensorFlow
+    start_tensorflow()
+    from covid_core.ui import inference, pair
 
-        layers = inference.cam_layers(inference.layers_of(network))
+    layers = inference.cam_layers(inference.layers_of(network))
     with targets:
         layer = choose(
             st.selectbox,
@@ -46,8 +47,10 @@ with network_column, shown_errors():
 
 # one place for everything that follows from the slice: while the next map is computed, nothing of the last one stands
 place = st.empty()
-with shown_errors(), place, st.spinner("Computing the map …"):
-    result = inference.explain(network, chosen, layer, network.classes.index(class_name))
+with shown_errors(), place.container():
+    inference.warm_up(network, layer)
+    with st.spinner("Computing the map …"):
+        result = inference.explain(network, chosen, layer, network.classes.index(class_name))
 heat = resize_heat(normalise(result.maps[0]), chosen.pixels.shape)
 
 with place.container():

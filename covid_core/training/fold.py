@@ -44,7 +44,8 @@ class FoldTrainer:
         self.classes = classes
         self.precision = precision
         training_slices = slices * (protocol.folds - 1) // protocol.folds
-        self.steps = max(1, training_slices // protocol.batch_size)
+        self.batch_size = protocol.batch_size_of(model)
+        self.steps = max(1, training_slices // self.batch_size)
         self._trainer: keras.Model | None = None
         self._optimizer_start: list[np.ndarray] = []
 
@@ -99,7 +100,7 @@ class FoldTrainer:
             state = [*trainer.variables, *trainer.optimizer.variables]
             curve.go_on_from(backup.restore(state, curve.history))
             callbacks.append(BackupEpochs(backup, state, curve.progress))
-        batches = Batches(pixels, labels, fold.train, protocol.batch_size, seed, curve.epochs_done)
+        batches = Batches(pixels, labels, fold.train, self.batch_size, seed, curve.epochs_done)
         trainer.fit(
             batches,
             initial_epoch=curve.epochs_done,
@@ -196,7 +197,7 @@ class FoldTrainer:
 
     def _probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """float32 ``(N,)``: the positive class's probabilities, without augmentation."""
-        outputs = self.trainer.predict(pixels, batch_size=self.protocol.batch_size, verbose=0)
+        outputs = self.trainer.predict(pixels, batch_size=self.batch_size, verbose=0)
         return np.asarray(outputs[:, -1], np.float32)
 
 

@@ -152,7 +152,8 @@ def test_a_bad_upload_gives_a_message_and_loses_nothing(open_page, trained, pict
     app = open_page("gradcam", network="Modified-EfficientNetB0", layer="top_conv")
     app.file_uploader(key="upload").set_value(("good.png", picture, "image/png")).run()
     before = probabilities(app)
-    app.file_uploader(key="upload").set_value(("bad*_name_.png", content, "image/png")).run()
+    both = [("good.png", picture, "image/png"), ("bad*_name_.png", content, "image/png")]
+    app.file_uploader(key="upload").set_value(both).run()
     assert not app.exception
     assert len(app.error) == 1
     assert "Traceback" not in app.error[0].value
@@ -162,6 +163,59 @@ def test_a_bad_upload_gives_a_message_and_loses_nothing(open_page, trained, pict
     assert app.selectbox(key="layer").value == "top_conv"
     app.file_uploader(key="upload").set_value(("good.png", picture, "image/png")).run()
     assert not app.error
+
+
+def test_slices_of_one_scan_are_a_series_with_a_slider(open_page, trained, picture):
+    from covid_core.data.phantom import sample_slices
+    from covid_core.explain.report import png
+
+    app = open_page("gradcam")
+    others = [(f"scan-{n}.png", png(sample_slices(100)[n % 6].pixels), "image/png") for n in (10, 9)]
+    app.file_uploader(key="upload").set_value([*others, ("scan-1.png", picture, "image/png")]).run()
+    assert not app.exception
+    slider = app.slider(key="slice_number")
+    assert (slider.min, slider.max, slider.value) == (1, 3, 1)
+    named, values = [], []
+    for number in (1, 2, 3):
+        app.slider(key="slice_number").set_value(number).run()
+        named += [caption.value for caption in app.caption if caption.value.startswith("scan-")]
+        values.append(probabilities(app)["Probability of COVID"])
+    assert named == ["scan-1.png", "scan-9.png", "scan-10.png"]
+    app.file_uploader(key="upload").set_value(others[1]).run()
+    assert "slice_number" not in [slider.key for slider in app.slider]
+    assert probabilities(app)["Probability of COVID"] == pytest.approx(values[1], abs=1e-3)
+
+
+def test_the_generated_series_is_explained_in_one_batch(open_page, trained, monkeypatch):
+    from covid_core.explain.gradcam import GradCam
+
+    batches = []
+    plain = GradCam.explain
+
+    def counted(self, slices, *arguments, **options):
+        batches.append(len(slices))
+        return plain(self, slices, *arguments, **options)
+
+    monkeypatch.setattr(GradCam, "explain", counted)
+    app = open_page("gradcam", slice="Generated series")
+    before = [image.value for image in app.get("image")]
+    app.slider(key="slice_number").set_value(3).run()
+    assert not app.exception
+    assert [image.value for image in app.get("image")] != before
+    assert batches.count(12) == 2  # the pair, each once: moving the slider runs no network
+
+
+def test_taking_the_file_away_takes_the_slice_away(open_page, trained, picture):
+    app = open_page("gradcam")
+    app.file_uploader(key="upload").set_value(("mine.png", picture, "image/png")).run()
+    app.file_uploader(key="upload").set_value([]).run()
+    assert not app.exception
+    assert "slice_or_upload" not in [box.key for box in app.selectbox]
+    app.file_uploader(key="upload").set_value(("mine.png", picture, "image/png")).run()
+    app.switch_page("pages/activations.py").run()
+    app.button(key="remove_upload").click().run()
+    assert not app.exception
+    assert "slice_or_upload" not in [box.key for box in app.selectbox]
 
 
 def test_uploads_do_not_reach_another_session(open_page, trained, picture):
