@@ -27,7 +27,7 @@ from rich.table import Table
 from covid_core.data.annotated import AnnotatedDataset, from_folder, generated, spread
 from covid_core.errors import CovidCoreError
 from covid_core.explain import verdict
-from covid_core.explain.evaluation import MEASURES
+from covid_core.explain.evaluation import JUDGED, MEASURES
 from covid_core.explain.method_names import METHODS
 from covid_core.models.library import Card, list_networks
 from covid_core.results.exchange import open_store
@@ -150,7 +150,7 @@ def _report(console: Console, measures: pd.DataFrame, cards: list[Card], dataset
     if measures.empty:
         return
     rows, nulls = verdict.summary(measures), verdict.null_summary(measures)
-    nulls = nulls[nulls["measure"].map(lambda name: MEASURES[name].judged)]
+    nulls = nulls[nulls["measure"].isin(JUDGED)]
     console.print(_table(rows))
     for (subject, method), of in rows.groupby(["subject", "method"], sort=False):
         console.print(f"{subject}, {METHODS[method]}: {verdict.verdict(of)}")
@@ -165,36 +165,13 @@ def _report(console: Console, measures: pd.DataFrame, cards: list[Card], dataset
             )
         if beating.empty:
             console.print("None of them beats both controls by any of these.")
-    for subject, of in measures.groupby("subject"):
-        _facts(console, subject, of)
-    console.print("\n" + "\n".join(caveats(cards, dataset.name, dataset.groups_are)))
+    _facts(console, measures)
+    console.print("\n" + "\n".join(_caveats(cards, dataset)))
 
 
-def caveats(cards: Sequence[Card], dataset: str, groups_are: str) -> list[str]:
-    """What has to be said beside the numbers.
-
-    Args:
-        cards: The networks.
-        dataset: Name of the data set that was measured.
-        groups_are: See ``AnnotatedDataset``.
-    """
-    trained_on = sorted({f"{card.dataset} at {card.input_size} px" for card in cards})
-    notes = [
-        "Each map explains the slice's own class. 'Beats' means: paired by slice, the 95 % interval of the mean "
-        "difference lies on the better side of zero. Intervals are not corrected for their number.",
-        f"The networks were trained on {', '.join(trained_on)}; {dataset} is "
-        + (
-            "the same data set: slices among them were trained on."
-            if all(card.dataset == dataset for card in cards)
-            else "another domain, where they may be wrong, and a map of a wrong answer shows what misled it."
-        ),
-    ]
-    if groups_are != "patient":
-        notes.append(
-            f"Patients are not known: every {groups_are} counts once, and intervals are too narrow if patients reach "
-            "further."
-        )
-    return notes
+def _caveats(cards: Sequence[Card], dataset: AnnotatedDataset) -> list[str]:
+    trained = {card.model: (card.dataset, card.input_size) for card in cards}
+    return verdict.caveats(trained, dataset.name, dataset.groups_are)
 
 
 def _table(rows: pd.DataFrame) -> Table:
@@ -206,7 +183,7 @@ def _table(rows: pd.DataFrame) -> Table:
         table.add_row(
             *((row.subject, METHODS[row.method]) if here != before else ("", "")),
             f"{measure.label} {'↑' if measure.better > 0 else '↓'}",
-            interval_text(row.mean, row.low, row.high),
+            verdict.interval_text(row.mean, row.low, row.high),
             f"{row.random:.3f}",
             f"{row.centred:.3f}",
             row.beats if measure.judged else "not judged",
@@ -224,34 +201,18 @@ def _null_table(nulls: pd.DataFrame) -> Table:
             MEASURES[row.measure].label,
             str(row.seeds),
             f"{row.mean:.3f}",
-            interval_text(row.random_gain, row.random_gain_low, row.random_gain_high, signed=True),
-            interval_text(row.centred_gain, row.centred_gain_low, row.centred_gain_high, signed=True),
+            verdict.interval_text(row.random_gain, row.random_gain_low, row.random_gain_high, signed=True),
+            verdict.interval_text(row.centred_gain, row.centred_gain_low, row.centred_gain_high, signed=True),
             row.beats,
         )
     return table
 
 
-def _facts(console: Console, subject: str, measures: pd.DataFrame) -> None:
-    means = measures.groupby(["method", "measure"])["value"].mean()
-    facts = means.get(verdict.FACTS, pd.Series(dtype=float))
-    parts = [f"{name} {facts[name]:.3f}" for name in facts.index if name != "group" and not np.isnan(facts[name])]
-    console.print(f"{subject}: mean {', '.join(parts)}")
-    alike = measures[measures["method"].str.startswith(verdict.RANDOM_WEIGHTS)].groupby("measure")["value"].mean()
-    if "randomised rank" in alike:
-        console.print(
-            f"{subject}: Grad-CAM of random weights against that of the trained network: rank correlation "
-            f"{alike['randomised rank']:.3f}, SSIM {alike['randomised ssim']:.3f}"
-        )
-    if (verdict.FOLDS, "fold rank") in means.index:
-        console.print(f"{subject}: rank correlation between its folds' maps {means[(verdict.FOLDS, 'fold rank')]:.3f}")
-
-
-def interval_text(mean: float, low: float, high: float, signed: bool = False) -> str:
-    """``0.512 (0.490 to 0.534)``; the mean alone where there is no interval."""
-    form = "{:+.3f}" if signed else "{:.3f}"
-    if np.isnan(low):
-        return form.format(mean)
-    return f"{form.format(mean)} ({form.format(low)} to {form.format(high)})"
+def _facts(console: Console, measures: pd.DataFrame) -> None:
+    for row in verdict.sanity(measures).to_dict("records"):
+        subject = row.pop("subject")
+        facts = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if not np.isnan(value))
+        console.print(f"{subject}: mean {facts}")
 
 
 if __name__ == "__main__":

@@ -64,6 +64,9 @@ MEASURES = {
 }
 """By name, in the order of tables."""
 
+JUDGED = tuple(name for name, one in MEASURES.items() if one.judged)
+"""Names of those by which a map has to beat its controls."""
+
 EMPTY = "empty"
 """Measure that is 1 for a map without any heat, for which the others are not defined, and 0 else."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit  # Student's t quantile; scipy.stats would take far longer to import
 
-from covid_core.explain.evaluation import MEASURES
+from covid_core.explain.evaluation import JUDGED, MEASURES
 from covid_core.explain.method_names import METHODS, PIXEL_METHODS
 
 LEVEL = 0.95
@@ -128,7 +128,7 @@ def verdict(rows: pd.DataFrame) -> str:
     Returns:
         One or two sentences.
     """
-    judged = rows[[MEASURES[name].judged for name in rows["measure"]]]
+    judged = rows[rows["measure"].isin(JUDGED)]
     judged = judged[judged["beats"] != UNKNOWN]
     if judged.empty:
         return "Nothing to judge: the maps are empty, or too few slices were measured for an interval."
@@ -144,6 +144,58 @@ def verdict(rows: pd.DataFrame) -> str:
     if NEITHER in by:
         parts.append(f"{'No better than either control' if parts else 'Beats neither control'} by {by[NEITHER]}.")
     return " ".join(parts)
+
+
+def sanity(measures: pd.DataFrame) -> pd.DataFrame:
+    """Means over all slices of what belongs to slices and networks, one row a network.
+
+    Args:
+        measures: As for ``summary``.
+
+    Returns:
+        ``subject``, then as far as they were measured: ``probability`` and ``blurred probability`` of the slice's own
+        class, ``randomised rank`` and ``randomised ssim`` (likeness of Grad-CAM to that of random weights, over all
+        seeds) and ``fold rank`` (rank correlation between the folds' maps).
+    """
+    wanted = ["probability", "blurred probability", "randomised rank", "randomised ssim", "fold rank"]
+    of = measures[measures["measure"].isin(wanted)]
+    means = of.groupby(["subject", "measure"])["value"].mean().unstack()
+    return means.reindex(columns=[name for name in wanted if name in means]).reset_index()
+
+
+def caveats(trained: dict[str, tuple[str, int]], dataset: str, groups_are: str) -> list[str]:
+    """What has to be said beside the numbers.
+
+    Args:
+        trained: Network to the name of the data set that it was trained on, and the size of its slices in pixels.
+        dataset: Name of the data set that was measured.
+        groups_are: What counts once in an interval, see ``AnnotatedDataset``.
+    """
+    trained_on = sorted({f"{name} at {size} px" for name, size in trained.values()})
+    notes = [
+        "Each map explains the slice's own class. 'Beats' means: paired by slice, the 95 % interval of the mean "
+        "difference lies on the better side of zero. Intervals are not corrected for their number.",
+        f"The networks were trained on {', '.join(trained_on)}; {dataset} is "
+        + (
+            "the same data set: slices among them were trained on."
+            if all(name == dataset for name, _ in trained.values())
+            else "another domain, where they may be wrong, and a map of a wrong answer shows what misled it."
+        ),
+    ]
+    if groups_are != "patient":
+        notes.append(
+            f"Patients are not known: every {groups_are} counts once, and intervals are too narrow if patients reach "
+            "further."
+        )
+    return notes
+
+
+def interval_text(mean: float, low: float, high: float, signed: bool = False) -> str:
+    """``0.512 (0.490 to 0.534)``; the mean alone where there is no interval."""
+    form = "{:+.3f}" if signed else "{:.3f}"
+    if np.isnan(low):
+        return form.format(mean)
+    return f"{form.format(mean)} ({form.format(low)} to {form.format(high)})"
 
 
 def _groups(values: pd.DataFrame) -> np.ndarray:

@@ -57,6 +57,8 @@ def navigation() -> st.Page:
         [
             leaderboard,
             st.Page(folder / "gradcam.py", title="Grad-CAM"),
+            st.Page(folder / "methods.py", title="Methods"),
+            st.Page(folder / "evidence.py", title="Can the maps be trusted?"),
             st.Page(folder / "activations.py", title="Activations"),
             st.Page(folder / "training.py", title="Training"),
             st.Page(home, title="Leaderboard", url_path="leaderboard", visibility="hidden"),
