@@ -96,6 +96,7 @@ with place.container():
     overlay_picture.image(picture, caption="Overlay", width="stretch")
     downloads.draw_downloads(network, chosen, result, heat, picture, opacity)
     with st.expander("Read grey value and heat under the pointer", key="reading"):
+        st.caption("Point at a place: the means over the cell under the pointer appear, at the slice's own resolution.")
         st.altair_chart(readable_map(picture, chosen.pixels, heat), width="content", key="readable_map")
 
     with shown_errors():

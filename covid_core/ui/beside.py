@@ -34,13 +34,12 @@ def draw_beside(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_i
         heat = resize_heat(normalise(result.maps[0]), one.pixels.shape)
         strengths.append(float(result.maps[0].max()))
         text = (
-            f"{plain(one.title)} · probability of {class_name} {probability_text(result.probabilities[0][class_index])}"
+            f"{plain(one.name)} · probability of {class_name} {probability_text(result.probabilities[0][class_index])}"
         )
         column.image(overlay(one.pixels, heat, opacity), caption=text, width="stretch")
         if not heat.any():
             column.info(f"The map is empty: nowhere does evidence for {class_name} outweigh that against it.")
     st.caption(
         "Each map is divided by its own maximum, so the colours compare places within a slice and not strengths "
-        f"between slices: before the division the maxima are {strengths[0]:.3g} and {strengths[1]:.3g} (log-odds per "
-        "unit of the layer's activation, summed over channels)."
+        f"between slices: before the division the maxima are {strengths[0]:.3g} and {strengths[1]:.3g}, in log-odds."
     )

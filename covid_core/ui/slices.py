@@ -51,12 +51,14 @@ class ChosenSlice:
 
     Args:
         title: A caption.
+        name: Tells it from the other slices that can be picked.
         uploaded: Whether it is the reader's own; generated otherwise.
         series: The slices that it was picked from, at least itself.
         position: Its place among them, from 0.
     """
 
     title: str
+    name: str
     uploaded: bool
     series: ChosenSeries
     position: int = 0
@@ -138,7 +140,7 @@ def as_chosen(pixels: np.ndarray, title: str, uploaded: bool) -> ChosenSlice:
         title: A caption.
         uploaded: Whether it is the reader's own.
     """
-    return ChosenSlice(title, uploaded, chosen_series([pixels]))
+    return ChosenSlice(title, title, uploaded, chosen_series([pixels]))
 
 
 def chosen_series(pixels: Sequence[np.ndarray]) -> ChosenSeries:
@@ -160,7 +162,12 @@ def _picked(name: str, uploads: _Uploads | None, key: str) -> ChosenSlice:
         series = _generated_series() if name == GENERATED_SERIES else chosen_series([samples()[name]])
         titles = ["Drawn by this software, nobody's scan"] * len(series.pixels)
     position = _pick_position(len(series.pixels), key) if len(series.pixels) > 1 else 0
-    return ChosenSlice(titles[position], uploaded, series, position)
+    title = titles[position]
+    if uploaded:
+        name = title
+    elif len(series.pixels) > 1:
+        name = f"{name}, slice {position + 1}"
+    return ChosenSlice(title, name, uploaded, series, position)
 
 
 def _pick_position(count: int, key: str) -> int:

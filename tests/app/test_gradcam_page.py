@@ -257,7 +257,7 @@ def test_a_second_slice_stands_beside_the_first(open_page, trained):
     (note,) = (caption.value for caption in app.caption if "divided by its own maximum" in caption.value)
     assert "maxima are" in note
     pair = [caption for caption in captions(app) if "probability of COVID" in caption]
-    assert len(pair) == 2
+    assert [caption.split(" ·")[0] for caption in pair] == ["Generated COVID 1", "Generated non-COVID 1"]
     assert pair[0].endswith(f"{probabilities(app)['Probability of COVID']:.4f}")
     assert pair[0] != pair[1]
     app.selectbox(key="second").select("No second slice").run()
