@@ -7,6 +7,9 @@ from scipy.stats import spearmanr
 
 from covid_core.explain.intensity import MASK_SOURCES, mask_statistic
 
+CONTROLS = ("other_slice_iou", "other_slice_rank_correlation")
+"""What ``agreement_with_another_slice`` gives."""
+
 
 def compare_maps(base_heat: np.ndarray, modified_heat: np.ndarray, threshold_on: str = "heat") -> dict[str, float]:
     """Everything that a study keeps of the maps of a base and a modified network.
@@ -42,7 +45,7 @@ def compare_maps(base_heat: np.ndarray, modified_heat: np.ndarray, threshold_on:
 
 
 def agreement_with_another_slice(base_heat: np.ndarray, modified_heat: np.ndarray) -> dict[str, float]:
-    """The control of ``mask_iou`` and ``rank_correlation``: maps of two slices that have nothing to do with each other.
+    """The control of ``mask_iou`` and ``rank_correlation``: the maps of two slices that only share their class.
 
     Two networks that both look at the middle of every slice agree without having found anything in one.
 
@@ -51,13 +54,10 @@ def agreement_with_another_slice(base_heat: np.ndarray, modified_heat: np.ndarra
         modified_heat: The modified network's of another.
 
     Returns:
-        ``other_slice_iou`` and ``other_slice_rank_correlation``.
+        Measure of ``CONTROLS`` -> value.
     """
     masks = mask_statistic(base_heat, modified_heat).mask, mask_statistic(base_heat, modified_heat, "modified").mask
-    return {
-        "other_slice_iou": overlap(*masks)[0],
-        "other_slice_rank_correlation": rank_correlation(base_heat, modified_heat),
-    }
+    return dict(zip(CONTROLS, (overlap(*masks)[0], rank_correlation(base_heat, modified_heat)), strict=True))
 
 
 def spread(heat: np.ndarray) -> tuple[float, float]:

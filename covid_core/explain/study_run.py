@@ -10,7 +10,7 @@ import pandas as pd
 
 from covid_core.data.sources import Dataset
 from covid_core.errors import StudyError
-from covid_core.explain.comparison import agreement_with_another_slice, compare_maps
+from covid_core.explain.comparison import CONTROLS, agreement_with_another_slice, compare_maps
 from covid_core.explain.gradcam import GradCam
 from covid_core.explain.heatmap import normalise, resize_heat
 from covid_core.explain.map_pairs import MapPair, StudySettings
@@ -65,7 +65,7 @@ def measure_pair(
     cams = [GradCam(network) for network in networks]
     for batch in left:
         maps, probabilities = zip(*(_maps(cam, pixels[batch], targets[batch]) for cam in cams), strict=True)
-        rows = _measures(maps, pair.size, settings)
+        rows = _measures(maps, dataset.labels[batch], pair.size, settings)
         for variant, predicted in zip(("base", "modified"), probabilities, strict=True):
             for row, probability in zip(rows, predicted[:, -1], strict=True):  # the positive class is the last
                 row[f"{variant}_probability"] = float(probability)
@@ -108,14 +108,31 @@ def _maps(cam: GradCam, slices: np.ndarray, targets: np.ndarray) -> tuple[np.nda
     return tuple(np.stack(values) for values in zip(*(parts[at] for at in range(len(slices))), strict=True))
 
 
-def _measures(maps: Sequence[np.ndarray], size: int, settings: StudySettings) -> list[dict[str, float]]:
+def _measures(
+    maps: Sequence[np.ndarray], labels: np.ndarray, size: int, settings: StudySettings
+) -> list[dict[str, float]]:
     base, modified = (resize_heat(normalise(raw), (size, size)) for raw in maps)
     rows = [compare_maps(*heats, settings.threshold_on) for heats in zip(base, modified, strict=True)]
-    # the last batch may hold a single slice, which has no other to be compared with
-    control = [agreement_with_another_slice(*heats) for heats in zip(base, np.roll(modified, -1, axis=0), strict=True)]
-    if len(rows) == 1:
-        control = [dict.fromkeys(control[0], float("nan"))]
-    return [row | other for row, other in zip(rows, control, strict=True)]
+    for row, heat, other in zip(rows, base, _others(labels), strict=True):
+        if other is None:
+            row |= dict.fromkeys(CONTROLS, float("nan"))
+        else:
+            row |= agreement_with_another_slice(heat, modified[other])
+    return rows
+
+
+def _others(labels: np.ndarray) -> list[int | None]:
+    """For each slice the next one of its class, and the first one for the last; None where it is the only one.
+
+    Of its class: maps of different classes differ for that reason alone, which would be no control.
+    """
+    others: list[int | None] = [None] * len(labels)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        if len(members) > 1:
+            for member, other in zip(members, np.roll(members, -1), strict=True):
+                others[member] = int(other)
+    return others
 
 
 def _frame(pair: MapPair, dataset: Dataset, batch: np.ndarray, rows: list[dict[str, float]]) -> pd.DataFrame:

@@ -19,9 +19,9 @@ from covid_core.results.map_studies import (
 AGREEMENT_NAMES = {
     "mask_iou": "IoU of the masks",
     "chance_iou": "  of masks thrown at random",
-    "other_slice_iou": "  with another slice's map",
+    "other_slice_iou": "  with another slice of the class",
     "rank_correlation": "Rank correlation",
-    "other_slice_rank_correlation": "  with another slice's map",
+    "other_slice_rank_correlation": "  with another slice of the class",
 }
 
 

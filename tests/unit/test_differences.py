@@ -1,4 +1,4 @@
-"""Differences of means: against textbook and SciPy values, their coverage, and what happens where nothing is defined."""
+"""Differences of means: against textbook and SciPy values, their coverage, and where nothing is defined."""
 
 from __future__ import annotations
 
