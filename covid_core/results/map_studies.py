@@ -177,6 +177,32 @@ def agreement_table(measures: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def overlap_beyond_control(measures: pd.DataFrame) -> pd.DataFrame:
+    """How much more the masks of a pair overlap on one slice than on two of the same class, one row a backbone.
+
+    Args:
+        measures: As ``wide_measures`` gives them.
+
+    Returns:
+        ``backbone``, ``slices``, ``difference`` with ``low`` and ``high`` (paired t, 95 %), ``p_t`` and ``p_t_holm``.
+    """
+    rows = []
+    for backbone, slices in measures.groupby("backbone", sort=False):
+        result = paired_difference(slices["mask_iou"], slices["other_slice_iou"])
+        rows.append(
+            {
+                "backbone": backbone,
+                "slices": result.counts[0],
+                "difference": result.difference,
+                "low": result.low,
+                "high": result.high,
+                "p_t": result.p_t,
+            }
+        )
+    table = pd.DataFrame(rows)
+    return table.assign(p_t_holm=holm(table["p_t"]))
+
+
 def _backbone(networks: str) -> str:
     """Of a pair, the network without a prefix."""
     names = list(json.loads(networks))

@@ -46,17 +46,17 @@ def pick_slice() -> ChosenSlice:
 
     A file that cannot be read leaves everything as it was: a message says why, and the slice chosen before stays.
     """
-    samples = _samples()
+    drawn = samples()
     upload: Slice | None = st.session_state.get(_SLICE)
     if upload:
         # the upload is this session's alone: what is chosen while there is one does not go into the address
-        name = choose(st.selectbox, "Slice", [*samples, UPLOADED], _WITH_UPLOAD, bind=None)
+        name = choose(st.selectbox, "Slice", [*drawn, UPLOADED], _WITH_UPLOAD, bind=None)
     else:
-        name = choose(st.selectbox, "Slice", list(samples), "slice")
+        name = choose(st.selectbox, "Slice", list(drawn), "slice")
     if name == UPLOADED and upload:
-        chosen = _chosen(upload.pixels, upload.name or UPLOADED, uploaded=True)
+        chosen = as_chosen(upload.pixels, upload.name or UPLOADED, uploaded=True)
     else:
-        chosen = _chosen(samples[name].astype(np.float32), "Drawn by this software, nobody's scan", uploaded=False)
+        chosen = as_chosen(drawn[name].astype(np.float32), "Drawn by this software, nobody's scan", uploaded=False)
     st.caption(plain(chosen.title))
     st.file_uploader(
         "Upload a slice (PNG, JPEG or TIFF)",
@@ -107,8 +107,8 @@ def _forget_upload() -> None:
 
 
 @st.cache_data(max_entries=1, show_spinner="Drawing the sample slices …")
-def _samples() -> dict[str, np.ndarray]:
-    """Name -> uint8 ``(SAMPLE_SIZE, SAMPLE_SIZE)``."""
+def samples() -> dict[str, np.ndarray]:
+    """The generated slices: name -> uint8 ``(SAMPLE_SIZE, SAMPLE_SIZE)``."""
     seen: Counter[str] = Counter()
     named = {}
     for sample in sample_slices(SAMPLE_SIZE):
@@ -117,6 +117,13 @@ def _samples() -> dict[str, np.ndarray]:
     return named
 
 
-def _chosen(pixels: np.ndarray, title: str, uploaded: bool) -> ChosenSlice:
+def as_chosen(pixels: np.ndarray, title: str, uploaded: bool) -> ChosenSlice:
+    """A slice with its digest.
+
+    Args:
+        pixels: float32 ``(H, W)``, grey values 0-255.
+        title: A caption.
+        uploaded: Whether it is the reader's own.
+    """
     digest = hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
     return ChosenSlice(pixels, title, uploaded, digest)

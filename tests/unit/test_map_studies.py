@@ -14,6 +14,7 @@ from covid_core.results.map_studies import (
     RANDOM_KIND,
     agreement_table,
     intensity_table,
+    overlap_beyond_control,
     spread_table,
     study_groups,
     wide_measures,
@@ -151,3 +152,12 @@ def test_agreement_has_every_measure_with_its_interval():
     assert table.loc["rank_correlation", "slices"] == 59
     assert (table["low"] < table["mean"]).all()
     assert (table["mean"] < table["high"]).all()
+
+
+def test_overlap_counts_where_it_exceeds_that_of_two_slices():
+    measures = wide(rows("VGG16", mask_iou=0.1), rows("Xception", seed=4))
+    table = overlap_beyond_control(measures).set_index("backbone")
+    assert table.loc["VGG16", "low"] > 0
+    assert table.loc["VGG16", "difference"] == pytest.approx(0.1, abs=0.03)
+    assert table.loc["Xception", "low"] < 0 < table.loc["Xception", "high"]
+    assert table.loc["VGG16", "p_t_holm"] == pytest.approx(2 * table.loc["VGG16", "p_t"])
