@@ -56,6 +56,16 @@ def _share_or_nan(text: str) -> float:
     return _share(text) if text else math.nan
 
 
+def measure(text: str) -> float | None:
+    """Value of a measure, or None where it was not taken."""
+    if not text:
+        return None
+    value = _float(text)
+    if math.isinf(value):
+        raise ValueError("a finite number, nan, or nothing")
+    return value
+
+
 def _object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
@@ -92,4 +102,25 @@ COLUMNS: dict[str, dict[str, Callable[[str], Any]]] = {
     "predictions.csv": {**_FOLD, "slice": _text, "label": _label, "probability": _share},
     "history.csv": {**_FOLD, "epoch": _from(1), "metric": _text, "value": _float},
 }
-"""The columns of each file, and how a cell is read."""
+"""The columns of each file of folds, and how a cell is read."""
+
+STUDY: dict[str, Callable[[str], Any]] = {
+    "id": _text,
+    "kind": _text,
+    "dataset": str,
+    "dataset_digest": _text,
+    "transform": _object,
+    "networks": _object,
+    "settings": _object,
+    "finished": str,
+}
+"""The columns of ``studies.csv``."""
+
+MEASURED_SLICE: dict[str, Callable[[str], Any]] = {
+    "study": _text,
+    "subject": _text,
+    "method": _text,
+    "slice": _text,
+    "label": _label,
+}
+"""The first columns of ``measures.csv``; every other one is a measure."""

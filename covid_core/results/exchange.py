@@ -1,26 +1,25 @@
-"""Results leave and enter the store as CSV: four files a folder, readable by anything, fit for version control.
+"""Folds leave and enter the store as CSV: four files a folder, readable by anything, fit for version control.
 
-The two long files are cut where they would grow beyond 16 MiB: ``predictions-1-of-3.csv`` and so on.
+The two long files are cut where they would grow beyond 16 MiB: ``predictions-1-of-3.csv`` and so on. Studies of maps
+have files of their own, in the same folder or another: ``study_exchange``.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from covid_core.errors import StoreError
 from covid_core.results.cells import COLUMNS
+from covid_core.results.csv_files import MOST_BYTES, table_files, table_rows, write_table
 from covid_core.results.records import Experiment, FoldResult, Predictions
 from covid_core.results.store import ResultsStore, check_fold
+from covid_core.results.study_exchange import fingerprint_of_studies, import_studies
 
-MOST_BYTES = 16 * 2**20
 LONG_FILES = ("predictions.csv", "history.csv")
 
 
@@ -50,7 +49,11 @@ def export_results(
         raise StoreError(f"Expected the id of an experiment in the store ({known}). Received: {experiment!r}.")
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        return [path for name, frame in frames.items() for path in _write(Path(folder) / name, frame, most_bytes)]
+        return [
+            path
+            for name, frame in frames.items()
+            for path in write_table(Path(folder) / name, frame, most_bytes if name in LONG_FILES else None)
+        ]
     except OSError as error:
         raise StoreError(f"Cannot write results to {folder}: {error}. Name a folder that can be written.") from error
 
@@ -78,13 +81,18 @@ def import_results(store: ResultsStore, folder: Path | str) -> int:
     return store.add_folds(results)
 
 
+def has_folds(folder: Path | str) -> bool:
+    """Whether ``export_results`` wrote into ``folder``."""
+    return any((Path(folder) / name).is_file() for name in ("experiments.csv", "folds.csv"))
+
+
 def open_store(url: str, results_folder: Path | str) -> ResultsStore:
     """The store at ``url``, with the exports under ``results_folder`` in it.
 
     Args:
         url: As for ``ResultsStore``.
-        results_folder: An export, or folders of exports at any depth; may be absent. What is in already costs no more
-            than reading ``folds.csv``.
+        results_folder: An export of folds, of studies or of both, or folders of exports at any depth; may be absent.
+            What is in already costs no more than reading ``folds.csv`` and ``studies.csv``.
 
     Raises:
         StoreError: The store cannot be opened, or an export is wrong.
@@ -94,6 +102,11 @@ def open_store(url: str, results_folder: Path | str) -> ResultsStore:
         fingerprint = _fingerprint(file.parent)
         if not store.has_import(fingerprint):
             import_results(store, file.parent)
+            store.note_import(fingerprint)
+    for file in sorted(Path(results_folder).rglob("studies.csv")):
+        fingerprint = fingerprint_of_studies(file.parent)
+        if not store.has_import(fingerprint):
+            import_studies(store, file.parent)
             store.note_import(fingerprint)
     return store
 
@@ -113,58 +126,9 @@ def _snapshot(store: ResultsStore, experiment: str | None) -> dict[str, pd.DataF
             return {name: frame[list(COLUMNS[name])] for name, frame in frames.items()}
 
 
-def _write(path: Path, frame: pd.DataFrame, most_bytes: int) -> list[Path]:
-    texts = _texts(frame, most_bytes if path.name in LONG_FILES else None)
-    names = [path.name]
-    if len(texts) > 1:
-        names = [f"{path.stem}-{number}-of-{len(texts)}.csv" for number in range(1, len(texts) + 1)]
-    for name, text in zip(names, texts, strict=True):
-        part = path.with_name(f"{name}.part")
-        part.write_bytes(text)
-        part.replace(path.with_name(name))
-    for old in [path, *_parts(path)]:  # of an earlier export, longer or shorter than this one
-        if old.name not in names:
-            old.unlink(missing_ok=True)
-    return [path.with_name(name) for name in names]
-
-
-def _texts(frame: pd.DataFrame, most_bytes: int | None) -> list[bytes]:
-    """The rows as CSV, halved until each text is small enough; every text has the header."""
-    text = frame.to_csv(index=False, lineterminator="\n").encode()
-    if most_bytes is None or len(text) <= most_bytes or len(frame) < 2:
-        return [text]
-    half = len(frame) // 2
-    return _texts(frame[:half], most_bytes) + _texts(frame[half:], most_bytes)
-
-
-def _parts(path: Path) -> dict[Path, tuple[int, int]]:
-    """Every part of ``path`` that lies beside it, with its number and their count."""
-    found = {}
-    for part in path.parent.glob(f"{path.stem}-*.csv"):
-        if match := re.fullmatch(rf"{path.stem}-([0-9]+)-of-([0-9]+)\.csv", part.name):
-            found[part] = (int(match[1]), int(match[2]))
-    return found
-
-
-def _files(path: Path) -> list[Path]:
-    """What to read for ``path``: itself, or all its parts in their order."""
-    parts = _parts(path)
-    if not parts:
-        return [path]
-    ordered = sorted(parts, key=parts.get)
-    count = parts[ordered[0]][1]
-    if path.exists() or [parts[part] for part in ordered] != [(number + 1, count) for number in range(count)]:
-        found = ", ".join(part.name for part in [path] * path.exists() + ordered)
-        raise StoreError(
-            f"Expected {path}, or all parts of it and nothing else. Received: {found}. Copy what is missing, or export "
-            f"the results again into an empty folder."
-        )
-    return ordered
-
-
 def _experiments(folder: Path) -> dict[str, Experiment]:
     experiments: dict[str, Experiment] = {}
-    for path, line, (id_, dataset, digest, transform, protocol, split) in _rows(folder / "experiments.csv"):
+    for path, line, (id_, dataset, digest, transform, protocol, split) in _rows(folder, "experiments.csv"):
         experiment = Experiment(dataset, digest, transform, protocol, split)
         if experiment.id != id_:
             raise StoreError(
@@ -180,7 +144,8 @@ def _experiments(folder: Path) -> dict[str, Experiment]:
 def _results(folder: Path, experiments: dict[str, Experiment]) -> list[FoldResult]:
     path = folder / "folds.csv"
     rows: dict[tuple, tuple[int, list]] = {}
-    for _, line, (*key, status, seed, tp, fp, tn, fn, auc, seconds, speed, finished, facts, error) in _rows(path):
+    for _, line, cells in _rows(folder, path.name):
+        *key, status, seed, tp, fp, tn, fn, auc, seconds, speed, finished, facts, error = cells
         if key[0] not in experiments:
             raise StoreError(
                 f"{path}, line {line}, column experiment: expected an id from experiments.csv. Received: {key[0]}."
@@ -215,7 +180,7 @@ def _results(folder: Path, experiments: dict[str, Experiment]) -> list[FoldResul
 
 def _predictions(folder: Path, keys: set[tuple]) -> dict[tuple, Predictions]:
     columns: dict[tuple, tuple[list[str], list[int], list[float]]] = {}
-    for path, line, (*key, slice_, label, probability) in _rows(folder / "predictions.csv"):
+    for path, line, (*key, slice_, label, probability) in _rows(folder, "predictions.csv"):
         slices, labels, probabilities = columns.setdefault(_known(path, line, key, keys), ([], [], []))
         slices.append(slice_)
         labels.append(label)
@@ -228,7 +193,7 @@ def _predictions(folder: Path, keys: set[tuple]) -> dict[tuple, Predictions]:
 
 def _histories(folder: Path, keys: set[tuple]) -> dict[tuple, dict[str, list[float]]]:
     histories: dict[tuple, dict[str, list[float]]] = {}
-    for path, line, (*key, epoch, metric, value) in _rows(folder / "history.csv"):
+    for path, line, (*key, epoch, metric, value) in _rows(folder, "history.csv"):
         curve = histories.setdefault(_known(path, line, key, keys), {}).setdefault(metric, [])
         if epoch != len(curve) + 1:
             raise StoreError(
@@ -249,47 +214,8 @@ def _name(key: list) -> str:
     return "/".join(map(str, key))
 
 
-def _rows(path: Path) -> Iterator[tuple[Path, int, list]]:
-    """File, line number and parsed cells, in the order of ``COLUMNS``, of every record of a file and its parts."""
-    for file in _files(path):
-        for line, cells in _rows_of(file, COLUMNS[path.name]):
-            yield file, line, cells
-
-
-def _rows_of(path: Path, columns: dict[str, Callable[[str], Any]]) -> Iterator[tuple[int, list]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets put a byte order mark in front
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            if sorted(header) != sorted(columns):
-                raise StoreError(
-                    f"{path}, line 1: expected the columns {', '.join(columns)}. "
-                    f"Received: {', '.join(header) or 'an empty file'}."
-                )
-            order = [header.index(column) for column in columns]
-            parsers = list(columns.values())
-            for cells in reader:
-                if len(cells) != len(header):
-                    raise StoreError(
-                        f"{path}, line {reader.line_num}: expected {len(header)} cells. Received: {len(cells)}."
-                    )
-                try:
-                    yield reader.line_num, [parse(cells[at]) for parse, at in zip(parsers, order, strict=True)]
-                except ValueError:
-                    raise _wrong_cell(path, reader.line_num, columns, [cells[at] for at in order]) from None
-    except FileNotFoundError as error:
-        raise StoreError(f"Expected the file {path}. It is not there: export the results again.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StoreError(f"Expected a CSV file in UTF-8 at {path}. It cannot be read: {error}.") from error
-
-
-def _wrong_cell(path: Path, line: int, columns: dict[str, Callable], cells: list[str]) -> StoreError:
-    for (column, parse), text in zip(columns.items(), cells, strict=True):
-        try:
-            parse(text)
-        except ValueError as error:
-            return StoreError(f"{path}, line {line}, column {column}: expected {error}. Received: {text[:80]!r}.")
-    raise AssertionError("a cell was refused and then accepted")
+def _rows(folder: Path, name: str) -> Iterator[tuple[Path, int, list]]:
+    return table_rows(folder / name, COLUMNS[name])
 
 
 def _fingerprint(folder: Path) -> str:
@@ -298,7 +224,7 @@ def _fingerprint(folder: Path) -> str:
     try:
         for name in ("experiments.csv", "folds.csv"):
             digest.update((folder / name).read_bytes())
-        for file in (file for name in LONG_FILES for file in _files(folder / name)):
+        for file in (file for name in LONG_FILES for file in table_files(folder / name)):
             digest.update(f"{file.name} {file.stat().st_size}".encode())
     except OSError as error:
         raise StoreError(f"Expected the four files of an export in {folder}: {error}. Export it again.") from error

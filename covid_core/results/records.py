@@ -1,4 +1,4 @@
-"""What one experiment and one trained fold are, as plain records between training and the store."""
+"""What an experiment, a trained fold and a study of maps are, as plain records between those who make and keep them."""
 
 from __future__ import annotations
 
@@ -95,3 +95,33 @@ class FoldResult:
     def key(self) -> tuple[str, str, int, int]:
         """What the store keeps once: experiment, model, round, fold."""
         return (self.experiment, self.model, self.round, self.fold)
+
+
+@dataclass(frozen=True)
+class Study:
+    """The identity that measures of single slices belong together under.
+
+    Args:
+        kind: What is measured, e.g. ``"mask-statistic"``; short, fit for a query.
+        dataset: Short name of the data set, for people.
+        dataset_digest: SHA-256 over the source files and labels, hex.
+        transform: How a source file became the array, e.g. ``{"size": 128, "interpolation": "area"}``.
+        networks: Network -> what its weights are: JSON-ready, e.g. checksum, experiment, round and fold of its card,
+            or the seed of random weights.
+        settings: Everything else that decides what comes out: JSON-ready values.
+        finished: ISO 8601 time in UTC; None as long as slices are missing. Not part of the identity.
+    """
+
+    kind: str
+    dataset: str
+    dataset_digest: str
+    transform: dict[str, Any]
+    networks: dict[str, Any]
+    settings: dict[str, Any]
+    finished: str | None = None
+
+    @property
+    def id(self) -> str:
+        """First 16 hex digits of the SHA-256 of the canonical JSON of all fields but name and time."""
+        identity = [self.kind, self.dataset_digest, self.transform, self.networks, self.settings]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

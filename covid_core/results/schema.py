@@ -2,6 +2,8 @@
 
 A million predictions stay small because networks of one experiment share their test folds: the slices and labels of a
 test fold are kept once, under the digest of their content, and a fold keeps four bytes a slice.
+
+Version 2 added ``studies`` and ``slice_measures`` to version 1, and changed nothing else.
 """
 
 from __future__ import annotations
@@ -22,8 +24,11 @@ from sqlalchemy import (
 
 from covid_core.results.metrics import METRICS
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a table below changes; a store remembers the version that created it."""
+
+OLDEST_VERSION = 1
+"""Stores from this version on become stores of ``VERSION`` by the tables that they lack."""
 
 metadata = MetaData()
 
@@ -110,4 +115,31 @@ imports = Table(
     "imports",
     metadata,
     Column("fingerprint", String(64), primary_key=True),
+)
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("dataset", String(255), nullable=False),
+    Column("dataset_digest", String(64), nullable=False),
+    Column("transform", Text, nullable=False),  # JSON
+    Column("networks", Text, nullable=False),  # JSON: network -> what its weights are
+    Column("settings", Text, nullable=False),  # JSON
+    Column("finished", String(40)),  # NULL: slices are missing
+    Column("measured", Integer, nullable=False),  # rows in slice_measures, counted as they are written
+)
+
+slice_measures = Table(
+    "slice_measures",
+    metadata,
+    Column("study", ForeignKey(studies.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("subject", String(160), primary_key=True),
+    Column("method", String(32), primary_key=True),
+    Column("slice", String(512), primary_key=True),
+    Column("measure", String(64), primary_key=True),
+    Column("label", Integer, nullable=False),
+    Column("value", Float(53)),  # NULL is NaN
+    sqlite_with_rowid=False,  # the key is most of a row: kept once, not a second time in an index
 )

@@ -1,4 +1,4 @@
-"""Every fold ever trained, in one database that several processes may write at once."""
+"""Every fold ever trained and every slice ever measured, in one database that several processes may write at once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pandas as pd
 from sqlalchemy import Connection, Select, func, inspect, select
 
 from covid_core.errors import StoreError
-from covid_core.results import schema
+from covid_core.results import schema, study_tables
 from covid_core.results.database import Database
 from covid_core.results.metrics import METRICS, scores
 from covid_core.results.published import published_rows
-from covid_core.results.records import Experiment, FoldResult, Predictions
+from covid_core.results.records import Experiment, FoldResult, Predictions, Study
 
 DEFAULT_URL = "sqlite:///results/store.sqlite"
 STATUSES = ("done", "failed")
@@ -26,7 +26,9 @@ KEY = ["experiment", "model", "round", "fold"]
 
 
 class ResultsStore:
-    """Experiments, folds, predictions, learning curves and the published rows.
+    """Experiments, folds, predictions, learning curves, studies of maps and the published rows.
+
+    A store of version 1 becomes one of version 2 when it is opened.
 
     Args:
         url: SQLAlchemy URL. A SQLite file and its folder are made where they are absent; other databases must exist,
@@ -223,6 +225,75 @@ class ResultsStore:
             | {"value": float}
         )
 
+    def add_study(self, study: Study) -> str:
+        """Remember ``study``; of one that is known, only the time when it was finished is taken over if it has none.
+
+        Returns:
+            Its id.
+        """
+        self._database.write(lambda connection: study_tables.insert_study(connection, study))
+        return study.id
+
+    def finish_study(self, study_id: str, finished: str) -> None:
+        """Note that all slices of a study are measured; the first time noted stays.
+
+        Raises:
+            StoreError: The study is unknown.
+        """
+        self._database.write(lambda connection: study_tables.finish(connection, study_id, finished))
+
+    def add_measures(self, study_id: str, measures: pd.DataFrame) -> int:
+        """Write measures of slices, all or nothing; those that are there already stay as they are.
+
+        Args:
+            study_id: ``Study.id``; the study must be in the store.
+            measures: Columns ``subject`` (a network, or a pair such as ``"VGG16 / Modified-VGG16"``), ``method``
+                (``"gradcam"``, …), ``slice`` (path in the data set), ``label`` (1 for the positive class, 0 for every
+                other), ``measure`` (name) and ``value`` (float; NaN where it is not defined); others are ignored.
+
+        Returns:
+            How many rows were written.
+
+        Raises:
+            StoreError: The study is unknown, a column is missing, an infinite value, or a row that stands there twice.
+        """
+        rows = study_tables.checked_measures(measures)
+        return self._database.write(lambda connection: study_tables.insert_measures(connection, study_id, rows))
+
+    def studies(self, kind: str | None = None) -> pd.DataFrame:
+        """One row a study, sorted by ``id``.
+
+        Args:
+            kind: Only this one; None for all.
+
+        Returns:
+            ``id``, ``kind``, ``dataset``, ``dataset_digest``, ``transform``, ``networks`` and ``settings`` (JSON),
+            ``finished`` (missing as long as slices are), ``measured`` (number of measures).
+        """
+        return self._database.frame(study_tables.studies_query(kind))
+
+    def measures(self, study_id: str | None = None, kind: str | None = None) -> pd.DataFrame:
+        """One row a measure of a slice, sorted by the columns in their order.
+
+        Args:
+            study_id: Only this study; None for all.
+            kind: Only studies of this kind; None for all.
+
+        Returns:
+            ``study``, ``subject``, ``method``, ``slice``, ``measure``, ``label`` (0 or 1), ``value`` (NaN where it is
+            not defined).
+        """
+        return self._database.frame(study_tables.measures_query(study_id, kind))
+
+    def measured_slices(self, study_id: str, subject: str, method: str) -> set[str]:
+        """Slices of which a study has a measure: what a study that was stopped need not do again."""
+        rows = self._database.rows(study_tables.slices_query(study_id, subject, method))
+        return {row.slice for row in rows}
+
+    def studies_revision(self) -> int:
+        """A number that grows with everything written about studies: cheap to ask, fit as a cache key."""
+        return self._database.rows(study_tables.REVISION)[0][0]
+
     def published(self) -> pd.DataFrame:
         """The published rows as ``published.published_rows`` gives them, after a column ``source``: ``"published"``."""
         frame = self._database.frame(select(schema.published).order_by(schema.published.c.position))
@@ -251,11 +322,13 @@ class ResultsStore:
                 f"The results store at {place} was made by a newer version of this software (store version "
                 f"{version}; this one reads {schema.VERSION}). Update the software, or name another store."
             )
-        if version < schema.VERSION:
+        if version < schema.OLDEST_VERSION:
             raise StoreError(
                 f"The results store at {place} has version {version}; this software reads {schema.VERSION}. "
                 "Export it as CSV with the version that made it, and import the CSV into a new store."
             )
+        if version < schema.VERSION:
+            self._database.write(_upgrade)
         return True
 
 
@@ -270,6 +343,13 @@ def _create(connection: Connection) -> None:
     connection.execute(schema.store_info.insert().values(name="version", value=str(schema.VERSION)))
     rows = published_rows().assign(source="published").rename_axis("position").reset_index()
     connection.execute(schema.published.insert(), rows.to_dict("records"))
+
+
+def _upgrade(connection: Connection) -> None:
+    """The tables that an older store lacks, and the version, unless another process was faster."""
+    schema.metadata.create_all(connection)
+    info = schema.store_info
+    connection.execute(info.update().where(info.c.name == "version").values(value=str(schema.VERSION)))
 
 
 def _of_fold(query: Select, experiment: str | None, model: str | None = None) -> Select:

@@ -58,6 +58,8 @@ def navigation() -> st.Page:
             leaderboard,
             st.Page(folder / "gradcam.py", title="Grad-CAM"),
             st.Page(folder / "activations.py", title="Activations"),
+            st.Page(folder / "figures.py", title="Figures"),
+            st.Page(folder / "studies.py", title="Map studies"),
             st.Page(folder / "training.py", title="Training"),
             st.Page(home, title="Leaderboard", url_path="leaderboard", visibility="hidden"),
         ]

@@ -15,6 +15,8 @@ PAGES = {
     "leaderboard": "Leaderboard",
     "gradcam": "Grad-CAM",
     "activations": "Activations",
+    "figures": "Figures",
+    "studies": "Map studies",
     "training": "Training",
 }
 READING_SECONDS = 3
@@ -24,6 +26,8 @@ LANDMARKS = {
     "leaderboard": "[data-testid=stVegaLiteChart]",
     "gradcam": "[data-testid=stImage] img",
     "activations": "[data-testid=stImage] img",
+    "figures": "[data-testid=stImage] img",
+    "studies": "[data-testid=stVegaLiteChart]",
     "training": "[data-testid=stVegaLiteChart]",
 }
 

@@ -58,9 +58,11 @@ def test_light_modules_import_no_deep_learning_library():
         "explain.gradcam",
         "explain.activations",
         "explain.graph",
+        "explain.study_run",
         "ui.inference",
         "ui.pair",
         "ui.activation_views",
+        "ui.figure_maps",
     )
     code = f"""
 import importlib, pkgutil, sys, covid_core
