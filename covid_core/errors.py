@@ -35,3 +35,7 @@ class EngineError(CovidCoreError):
 
 class TimeLimitError(CovidCoreError):
     """A fold that was stopped because the time of its run was up; nothing of it is kept."""
+
+
+class StudyError(CovidCoreError):
+    """A study of maps whose networks, slices or settings do not fit together."""

@@ -56,10 +56,13 @@ def _share_or_nan(text: str) -> float:
     return _share(text) if text else math.nan
 
 
-def _finite(text: str) -> float:
+def measure(text: str) -> float | None:
+    """Value of a measure, or None where it was not taken."""
+    if not text:
+        return None
     value = _float(text)
     if math.isinf(value):
-        raise ValueError("a finite number, or nothing for NaN")
+        raise ValueError("a finite number, nan, or nothing")
     return value
 
 
@@ -101,25 +104,23 @@ COLUMNS: dict[str, dict[str, Callable[[str], Any]]] = {
 }
 """The columns of each file of folds, and how a cell is read."""
 
-STUDY_COLUMNS: dict[str, dict[str, Callable[[str], Any]]] = {
-    "studies.csv": {
-        "id": _text,
-        "kind": _text,
-        "dataset": str,
-        "dataset_digest": _text,
-        "transform": _object,
-        "networks": _object,
-        "settings": _object,
-        "finished": str,
-    },
-    "measures.csv": {
-        "study": _text,
-        "subject": _text,
-        "method": _text,
-        "slice": _text,
-        "measure": _text,
-        "label": _label,
-        "value": _finite,
-    },
+STUDY: dict[str, Callable[[str], Any]] = {
+    "id": _text,
+    "kind": _text,
+    "dataset": str,
+    "dataset_digest": _text,
+    "transform": _object,
+    "networks": _object,
+    "settings": _object,
+    "finished": str,
 }
-"""The same for the files of studies."""
+"""The columns of ``studies.csv``."""
+
+MEASURED_SLICE: dict[str, Callable[[str], Any]] = {
+    "study": _text,
+    "subject": _text,
+    "method": _text,
+    "slice": _text,
+    "label": _label,
+}
+"""The first columns of ``measures.csv``; every other one is a measure."""

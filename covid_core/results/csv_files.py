@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,27 +98,43 @@ def table_rows(path: Path, columns: Columns) -> Iterator[tuple[Path, int, list]]
             yield file, line, cells
 
 
+def table_header(path: Path) -> list[str]:
+    """Names of the columns of a table, in their order.
+
+    Raises:
+        StoreError: As ``table_rows``.
+    """
+    with _reading(table_files(path)[0]) as reader:
+        return next(reader, [])
+
+
 def _rows_of(path: Path, columns: Columns) -> Iterator[tuple[int, list]]:
+    with _reading(path) as reader:
+        header = next(reader, [])
+        if sorted(header) != sorted(columns):
+            raise StoreError(
+                f"{path}, line 1: expected the columns {', '.join(columns)}. "
+                f"Received: {', '.join(header) or 'an empty file'}."
+            )
+        order = [header.index(column) for column in columns]
+        parsers = list(columns.values())
+        for cells in reader:
+            if len(cells) != len(header):
+                raise StoreError(
+                    f"{path}, line {reader.line_num}: expected {len(header)} cells. Received: {len(cells)}."
+                )
+            try:
+                yield reader.line_num, [parse(cells[at]) for parse, at in zip(parsers, order, strict=True)]
+            except ValueError:
+                raise _wrong_cell(path, reader.line_num, columns, [cells[at] for at in order]) from None
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    """A ``csv.reader`` of a file; what it raises is a ``StoreError``."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets put a byte order mark in front
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            if sorted(header) != sorted(columns):
-                raise StoreError(
-                    f"{path}, line 1: expected the columns {', '.join(columns)}. "
-                    f"Received: {', '.join(header) or 'an empty file'}."
-                )
-            order = [header.index(column) for column in columns]
-            parsers = list(columns.values())
-            for cells in reader:
-                if len(cells) != len(header):
-                    raise StoreError(
-                        f"{path}, line {reader.line_num}: expected {len(header)} cells. Received: {len(cells)}."
-                    )
-                try:
-                    yield reader.line_num, [parse(cells[at]) for parse, at in zip(parsers, order, strict=True)]
-                except ValueError:
-                    raise _wrong_cell(path, reader.line_num, columns, [cells[at] for at in order]) from None
+            yield csv.reader(file, strict=True)
     except FileNotFoundError as error:
         raise StoreError(f"Expected the file {path}. It is not there: export the results again.") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:

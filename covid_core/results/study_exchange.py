@@ -1,6 +1,7 @@
 """Studies of maps leave and enter the store as CSV: ``studies.csv`` and ``measures.csv``.
 
-They may lie beside the four files of folds or alone. The long one is cut into parts as those are.
+They may lie beside the four files of folds or alone. The long one is cut into parts as those are. It has one row a
+slice and a column for each measure: ``nan`` where a measure is not defined, nothing where it was not taken.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from covid_core.errors import StoreError
-from covid_core.results.cells import STUDY_COLUMNS
-from covid_core.results.csv_files import MOST_BYTES, table_files, table_rows, write_table
+from covid_core.results.cells import MEASURED_SLICE, STUDY, measure
+from covid_core.results.csv_files import MOST_BYTES, table_files, table_header, table_rows, write_table
 from covid_core.results.records import Study
 from covid_core.results.store import ResultsStore
 
@@ -44,8 +45,8 @@ def export_studies(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return [
-            *write_table(folder / "studies.csv", studies[list(STUDY_COLUMNS["studies.csv"])]),
-            *write_table(folder / "measures.csv", measures[list(STUDY_COLUMNS["measures.csv"])], most_bytes),
+            *write_table(folder / "studies.csv", studies[list(STUDY)]),
+            *write_table(folder / "measures.csv", _wide(measures), most_bytes),
         ]
     except OSError as error:
         raise StoreError(f"Cannot write studies to {folder}: {error}. Name a folder that can be written.") from error
@@ -111,7 +112,7 @@ def _snapshot(store: ResultsStore, study_id: str | None) -> tuple[pd.DataFrame, 
 
 def _studies(folder: Path) -> dict[str, Study]:
     studies: dict[str, Study] = {}
-    rows = table_rows(folder / "studies.csv", STUDY_COLUMNS["studies.csv"])
+    rows = table_rows(folder / "studies.csv", STUDY)
     for path, line, (id_, *fields, finished) in rows:
         study = Study(*fields, finished=finished or None)
         if study.id != id_:
@@ -125,18 +126,29 @@ def _studies(folder: Path) -> dict[str, Study]:
     return studies
 
 
+def _wide(measures: pd.DataFrame) -> pd.DataFrame:
+    """One row a slice, all cells texts."""
+    texts = measures.assign(value=[repr(value) for value in measures["value"].tolist()])
+    table = texts.pivot(index=list(MEASURED_SLICE), columns="measure", values="value").fillna("")
+    return table.rename_axis(columns=None).reset_index()
+
+
 def _measures(folder: Path, known: set[str]) -> dict[str, pd.DataFrame]:
-    columns = list(STUDY_COLUMNS["measures.csv"])
+    """Study -> its measures as ``ResultsStore.add_measures`` takes them."""
+    path = folder / "measures.csv"
+    names = [name for name in table_header(path) if name not in MEASURED_SLICE]
     seen: set[tuple[str, ...]] = set()
     rows = []
-    for path, line, cells in table_rows(folder / "measures.csv", STUDY_COLUMNS["measures.csv"]):
-        study, subject, method, slice_, measure, *_ = cells
+    for file, line, cells in table_rows(path, MEASURED_SLICE | dict.fromkeys(names, measure)):
+        study, *key = cells[: len(MEASURED_SLICE) - 1]
         if study not in known:
-            raise StoreError(f"{path}, line {line}, column study: expected an id from studies.csv. Received: {study}.")
-        key = (study, subject, method, slice_, measure)
-        if key in seen:
-            raise StoreError(f"{path}, line {line}: {measure} of {slice_} stands here twice. Remove one of the lines.")
-        seen.add(key)
+            raise StoreError(f"{file}, line {line}, column study: expected an id from studies.csv. Received: {study}.")
+        if (study, *key) in seen:
+            raise StoreError(f"{file}, line {line}: {' / '.join(key)} stands here twice. Remove one of the lines.")
+        seen.add((study, *key))
         rows.append(cells)
-    frame = pd.DataFrame(rows, columns=columns)
-    return {str(study): group for study, group in frame.groupby("study")}
+    # as objects: a column of floats would turn what was not taken into NaN
+    table = pd.DataFrame(rows, columns=[*MEASURED_SLICE, *names], dtype=object)
+    long = table.melt(list(MEASURED_SLICE), var_name="measure")
+    taken = long[[value is not None for value in long["value"]]]
+    return {str(study): group for study, group in taken.groupby("study")}

@@ -151,15 +151,7 @@ class FoldTrainer:
         """Augmentation and network as one compiled model, built and traced once; what ``fit`` runs."""
         if self._trainer is None:
             self._trainer = self._build()
-            rate = self.protocol.learning_rate_of(self.model)
-            warmup = round(self.protocol.warmup_epochs * self.steps)
-            schedule = keras.optimizers.schedules.CosineDecay(
-                initial_learning_rate=rate / max(1, warmup),
-                decay_steps=max(1, self.protocol.epochs * self.steps - warmup),
-                warmup_target=rate,
-                warmup_steps=warmup,
-            )
-            optimizer = keras.optimizers.Adam(schedule)
+            optimizer = keras.optimizers.Adam(self._learning_rates())
             optimizer.build(self._trainer.trainable_variables)
             self._optimizer_start = [keras.ops.convert_to_numpy(variable) for variable in optimizer.variables]
             # XLA on the TensorFlow CPU backend made a step of EfficientNetB0 ten times slower
@@ -168,6 +160,17 @@ class FoldTrainer:
                 optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=jit
             )
         return self._trainer
+
+    def _learning_rates(self) -> keras.optimizers.schedules.LearningRateSchedule | float:
+        """Linear warm-up, then half a cosine down to zero."""
+        rate = self.protocol.learning_rate_of(self.model)
+        warmup = round(self.protocol.warmup_epochs * self.steps)
+        return keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=rate / max(1, warmup),
+            decay_steps=max(1, self.protocol.epochs * self.steps - warmup),
+            warmup_target=rate,
+            warmup_steps=warmup,
+        )
 
     def _build(self) -> keras.Model:
         size = self.protocol.size

@@ -60,6 +60,8 @@ def navigation() -> st.Page:
             st.Page(folder / "methods.py", title="Methods"),
             st.Page(folder / "evidence.py", title="Can the maps be trusted?"),
             st.Page(folder / "activations.py", title="Activations"),
+            st.Page(folder / "figures.py", title="Figures"),
+            st.Page(folder / "studies.py", title="Map studies"),
             st.Page(folder / "training.py", title="Training"),
             st.Page(home, title="Leaderboard", url_path="leaderboard", visibility="hidden"),
         ]

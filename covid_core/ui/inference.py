@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
 from typing import TypeVar
@@ -17,7 +17,7 @@ from covid_core.data.slices import resize_slice
 from covid_core.explain.activations import ActivationProbe, LayerInfo
 from covid_core.explain.gradcam import CamMaps, GradCam
 from covid_core.models.build import build_model
-from covid_core.models.library import load_network
+from covid_core.models.library import Card, load_network
 from covid_core.ui.background import Job, watch
 from covid_core.ui.networks import RANDOM_SEED, ChosenNetwork
 from covid_core.ui.slices import ChosenSeries, ChosenSlice
@@ -133,6 +133,23 @@ def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) ->
     return _activated(_loaded(network), network, network.key, chosen, chosen.digest, number)
 
 
+def fold_probabilities(network: ChosenNetwork, cards: Sequence[Card], chosen: ChosenSlice) -> np.ndarray:
+    """What the same architecture with other trained weights says about a slice, kept in this session.
+
+    Args:
+        network: The architecture.
+        cards: Its trained weights, one a fold.
+        chosen: The slice.
+
+    Returns:
+        float32 ``(len(cards), classes)``: probabilities.
+
+    Raises:
+        LibraryError: Weights that are missing or damaged.
+    """
+    return np.stack([_asked(card, f"{card.path} {card.sha256}", chosen, chosen.digest) for card in cards])
+
+
 def seen_by(network: ChosenNetwork, chosen: ChosenSlice) -> np.ndarray:
     """The slice as the network sees it, uint8 ``(input_size, input_size)``."""
     return resize_slice(chosen.pixels, network.input_size, network.interpolation)
@@ -153,6 +170,14 @@ def _explained(
     batch = np.stack([resize_slice(pixels, _network.input_size, _network.interpolation) for pixels in _series.pixels])
     with _lock():
         return _cam.explain(batch[..., None], class_index)
+
+
+@st.cache_data(scope="session", max_entries=64, show_spinner=False)
+def _asked(_card: Card, card_key: str, _chosen: ChosenSlice, digest: str) -> np.ndarray:
+    seen = resize_slice(_chosen.pixels, _card.input_size, _card.interpolation)
+    with _lock():
+        # used once a slice: a traced network, or a place among those in memory, would cost more than it saves
+        return np.asarray(load_network(_card)(seen[None, ..., None], training=False))[0]
 
 
 @st.cache_data(scope="session", max_entries=2, show_spinner=False)

@@ -19,6 +19,7 @@ from covid_core.ui.errors import error_box, plain
 
 UPLOADED = "Uploaded slice"
 GENERATED_SERIES = "Generated series"
+NO_SECOND = "No second slice"
 SAMPLE_SIZE = 380
 SERIES_LENGTH = 12
 SERIES_PATIENT = 8
@@ -50,12 +51,14 @@ class ChosenSlice:
 
     Args:
         title: A caption.
+        name: Tells it from the other slices that can be picked.
         uploaded: Whether it is the reader's own; generated otherwise.
         series: The slices that it was picked from, at least itself.
         position: Its place among them, from 0.
     """
 
     title: str
+    name: str
     uploaded: bool
     series: ChosenSeries
     position: int = 0
@@ -92,14 +95,7 @@ def pick_slice() -> ChosenSlice:
         name = choose(st.selectbox, "Slice", [*names, UPLOADED], _WITH_UPLOAD, bind=None)
     else:
         name = choose(st.selectbox, "Slice", names, "slice")
-    uploaded = name == UPLOADED and uploads is not None
-    if uploaded:
-        titles, series = [one.name or UPLOADED for one in uploads.slices.values()], uploads.series
-    else:
-        series = _generated_series() if name == GENERATED_SERIES else chosen_series([samples()[name]])
-        titles = ["Drawn by this software, nobody's scan"] * len(series.pixels)
-    position = _pick_position(len(series.pixels)) if len(series.pixels) > 1 else 0
-    chosen = ChosenSlice(titles[position], uploaded, series, position)
+    chosen = _picked(name, uploads, _POSITION)
     st.caption(plain(chosen.title))
     files = st.file_uploader(
         "Upload slices (PNG, JPEG or TIFF)",
@@ -120,9 +116,20 @@ def pick_slice() -> ChosenSlice:
     if refusals and chosen.uploaded:
         st.caption(f"{plain(chosen.title)}, accepted before, is still shown.")
     if chosen.uploaded:
-        for warning in list(uploads.slices.values())[position].warnings:
+        for warning in list(uploads.slices.values())[chosen.position].warnings:
             st.warning(plain(warning), icon=":material/warning:")
     return chosen
+
+
+def pick_second_slice() -> ChosenSlice | None:
+    """Draw the picker of a slice to stand beside the first, out of the same ones; None for no second slice."""
+    uploads: _Uploads | None = st.session_state.get(_UPLOADS)
+    names = [NO_SECOND, *samples(), GENERATED_SERIES]
+    if uploads:
+        name = choose(st.selectbox, "Second slice", [*names, UPLOADED], "second_or_upload", bind=None)
+    else:
+        name = choose(st.selectbox, "Second slice", names, "second")
+    return None if name == NO_SECOND else _picked(name, uploads, "second_number")
 
 
 def as_chosen(pixels: np.ndarray, title: str, uploaded: bool) -> ChosenSlice:
@@ -133,7 +140,7 @@ def as_chosen(pixels: np.ndarray, title: str, uploaded: bool) -> ChosenSlice:
         title: A caption.
         uploaded: Whether it is the reader's own.
     """
-    return ChosenSlice(title, uploaded, chosen_series([pixels]))
+    return ChosenSlice(title, title, uploaded, chosen_series([pixels]))
 
 
 def chosen_series(pixels: Sequence[np.ndarray]) -> ChosenSeries:
@@ -146,11 +153,28 @@ def chosen_series(pixels: Sequence[np.ndarray]) -> ChosenSeries:
     return ChosenSeries(pixels, _digest(pixels))
 
 
-def _pick_position(count: int) -> int:
+def _picked(name: str, uploads: _Uploads | None, key: str) -> ChosenSlice:
+    """The slice called ``name``, or one of a series by a slider under ``key``."""
+    uploaded = name == UPLOADED and uploads is not None
+    if uploaded:
+        titles, series = [one.name or UPLOADED for one in uploads.slices.values()], uploads.series
+    else:
+        series = _generated_series() if name == GENERATED_SERIES else chosen_series([samples()[name]])
+        titles = ["Drawn by this software, nobody's scan"] * len(series.pixels)
+    position = _pick_position(len(series.pixels), key) if len(series.pixels) > 1 else 0
+    title = titles[position]
+    if uploaded:
+        name = title
+    elif len(series.pixels) > 1:
+        name = f"{name}, slice {position + 1}"
+    return ChosenSlice(title, name, uploaded, series, position)
+
+
+def _pick_position(count: int, key: str) -> int:
     """The slider over a series; a position beyond a shorter series falls back to its middle."""
-    if not 1 <= st.session_state.get(_POSITION, 0) <= count:
-        st.session_state[_POSITION] = (count + 1) // 2
-    return st.slider(f"Slice of {count}", 1, count, key=_POSITION) - 1
+    if not 1 <= st.session_state.get(key, 0) <= count:
+        st.session_state[key] = (count + 1) // 2
+    return st.slider(f"Slice of {count}", 1, count, key=key) - 1
 
 
 def _take_uploads() -> None:

@@ -250,3 +250,58 @@ def test_the_slice_chosen_beside_an_upload_comes_along_to_the_next_page(open_pag
     app.selectbox(key="slice_or_upload").select("Generated non-COVID 1").run()
     app.switch_page("pages/activations.py").run()
     assert app.selectbox(key="slice_or_upload").value == "Generated non-COVID 1"
+
+
+def test_a_second_slice_stands_beside_the_first(open_page, trained):
+    app = open_page("gradcam", slice="Generated COVID 1", second="Generated non-COVID 1")
+    (note,) = (caption.value for caption in app.caption if "divided by its own maximum" in caption.value)
+    assert "maxima are" in note
+    pair = [caption for caption in captions(app) if "probability of COVID" in caption]
+    assert [caption.split(" ·")[0] for caption in pair] == ["Generated COVID 1", "Generated non-COVID 1"]
+    assert pair[0].endswith(f"{probabilities(app)['Probability of COVID']:.4f}")
+    assert pair[0] != pair[1]
+    app.selectbox(key="second").select("No second slice").run()
+    assert not app.exception
+    assert not any("probability of COVID" in caption for caption in captions(app))
+
+
+def test_the_networks_of_other_folds_are_asked_on_demand(open_page, trained):
+    app = open_page("gradcam")
+    assert not app.dataframe
+    app.toggle(key="fold_spread").set_value(True).run()
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert table["Fold"].tolist() == ["round 1, fold 1", "round 1, fold 2"]
+    # both cards of this test share one file of weights
+    assert set(table["Probability of COVID"]) == {f"{probabilities(app)['Probability of COVID']:.4f}"}
+    app.selectbox(key="network").select("Modified-EfficientNetB0").run()
+    assert "fold_spread" not in [toggle.key for toggle in app.toggle]  # one fold has no spread
+
+
+def test_a_report_has_the_pictures_and_parameters_and_no_name_of_a_file(trained):
+    import io
+    import json
+    import zipfile
+
+    import numpy as np
+
+    from covid_core.explain.gradcam import CamMaps
+    from covid_core.models.library import list_networks
+    from covid_core.ui.downloads import map_report
+    from covid_core.ui.networks import ChosenNetwork
+    from covid_core.ui.slices import as_chosen
+
+    card = list_networks([trained])["EfficientNetB0"][0]
+    network = ChosenNetwork(zoo.get("EfficientNetB0"), card)
+    result = CamMaps(np.ones((1, 2, 2), np.float32), np.float32([[0.2, 0.8]]), np.float32([1.4]), "margin", "top", 1)
+    chosen = as_chosen(np.full((8, 8), 90), "somebody.png", uploaded=True)
+    heat = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    content = map_report(network, chosen, result, heat, np.zeros((8, 8, 3), np.uint8), 0.4)
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    assert archive.namelist() == ["slice.png", "heat.png", "overlay.png", "report.json"]
+    report = json.loads(archive.read("report.json"))
+    assert report["weights"]["sha256"] == card.sha256
+    assert report["slice"]["sha256_of_grey_values"] == chosen.digest
+    assert report["picture"]["share_over_half_maximum"] == 0.5
+    assert report["map"]["probabilities"]["COVID"] == pytest.approx(0.8)
+    assert b"somebody" not in content + archive.read("report.json")

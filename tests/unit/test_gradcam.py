@@ -479,3 +479,15 @@ def test_equals_tf_keras_vis(name):
 )
 def test_equals_tf_keras_vis_in_every_family(name, layers):
     assert_equals_tf_keras_vis(name, 96, layers, scores=("probability",))
+
+
+def test_one_slice_of_a_batch_is_the_batch_of_that_slice():
+    cam = GradCam(tiny_network())
+    slices = np.random.default_rng(3).uniform(0, 255, (3, SIZE, SIZE, 1)).astype(np.float32)
+    batch = cam.explain(slices)
+    for position in range(3):
+        one, alone = batch.of(position), cam.explain(slices[position : position + 1])
+        np.testing.assert_allclose(one.maps, alone.maps, atol=1e-6)
+        np.testing.assert_allclose(one.probabilities, alone.probabilities, atol=1e-6)
+        np.testing.assert_allclose(one.margins, alone.margins, atol=1e-5)
+        assert (one.layer, one.score, one.class_index) == (batch.layer, batch.score, batch.class_index)

@@ -54,6 +54,18 @@ def test_the_round_trip_is_exact_and_gives_the_same_bytes(store, export, empty, 
     assert import_studies(empty, export) == 0
 
 
+def test_what_was_not_taken_is_told_from_what_is_not_defined(store, empty, tmp_path):
+    rows = measures(3)
+    store.add_measures(OTHER.id, rows[~((rows["slice"].str.endswith("1.png")) & (rows["measure"] == "iou"))])
+    export_studies(store, tmp_path / "export", OTHER.id)
+    cells = pd.read_csv(tmp_path / "export" / "measures.csv", dtype=str, keep_default_na=False)
+    cells = cells[cells["subject"] == PAIR].set_index("slice")["iou"]
+    assert cells["non-COVID/slice 0.png"] == "nan"
+    assert cells["COVID/slice 1.png"] == ""
+    import_studies(empty, tmp_path / "export")
+    pd.testing.assert_frame_equal(empty.measures(), store.measures(OTHER.id), check_exact=True)
+
+
 def test_one_study_can_be_exported_alone(store, empty, tmp_path):
     export_studies(store, tmp_path / "one", OTHER.id)
     assert import_studies(empty, tmp_path / "one") == 10
@@ -73,7 +85,7 @@ def test_an_import_completes_a_study_and_finishes_it(export, empty):
 
 
 def test_a_long_file_is_cut_and_read_as_one(store, empty, tmp_path):
-    files = export_studies(store, tmp_path / "cut", most_bytes=3000)
+    files = export_studies(store, tmp_path / "cut", most_bytes=2000)
     assert len(files) > 3
     assert sorted(files) == sorted((tmp_path / "cut").iterdir())
     import_studies(empty, tmp_path / "cut")
@@ -114,9 +126,9 @@ def test_opening_reads_an_export_once_and_a_changed_one_again(store, tmp_path, m
         ("studies.csv", "kind", "other", "follows from the other columns"),
         ("measures.csv", "study", "0" * 16, "an id from studies.csv"),
         ("measures.csv", "label", "2", "0 or 1"),
-        ("measures.csv", "value", "high", "a number"),
-        ("measures.csv", "value", "inf", "a finite number"),
-        ("measures.csv", "measure", "base_intensity", "stands here twice"),
+        ("measures.csv", "iou", "high", "a number"),
+        ("measures.csv", "iou", "inf", "a finite number"),
+        ("measures.csv", "slice", "COVID/slice 1.png", "stands here twice"),
     ],
 )
 def test_a_wrong_cell_is_named_and_nothing_is_imported(export, empty, name, column, value, message):

@@ -64,9 +64,11 @@ def test_light_modules_import_no_deep_learning_library():
         "explain.evaluation_run",
         "ui.workbench",
         "ui.method_maps",
+        "explain.study_run",
         "ui.inference",
         "ui.pair",
         "ui.activation_views",
+        "ui.figure_maps",
     )
     code = f"""
 import importlib, pkgutil, sys, covid_core

@@ -1,0 +1,117 @@
+"""Many small pictures with their captions as one picture: figures that can be taken away as a file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+INK, FAINT, EMPTY, PAPER = "#1b2b34", "#6b7a84", "#edf1f3", "#ffffff"
+TILE = 220
+GAP = 14
+LINE = 20
+FONT_SIZE = 15
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """One picture of a figure.
+
+    Args:
+        image: uint8 RGB ``(H, W, 3)``, or None for an empty field.
+        heading: Name, above the picture.
+        lines: Texts below it.
+        note: Text inside an empty field.
+    """
+
+    image: np.ndarray | None
+    heading: str
+    lines: Sequence[str] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of tiles under a title.
+
+    Args:
+        title: Above the rows.
+        rows: Tiles; None leaves a place free.
+    """
+
+    title: str
+    rows: Sequence[Sequence[Tile | None]]
+
+
+def draw_figure(blocks: Sequence[Block], caption: Sequence[str] = ()) -> Image.Image:
+    """All blocks one under the other.
+
+    Args:
+        blocks: What to draw.
+        caption: Lines at the foot.
+
+    Returns:
+        RGB picture, as wide as the longest row.
+    """
+    columns = max((len(row) for block in blocks for row in block.rows), default=1)
+    width = GAP + columns * (TILE + GAP)
+    heights = [[_row_height(row) for row in block.rows] for block in blocks]
+    height = GAP + sum(2 * LINE + sum(rows) for rows in heights) + LINE * len(caption) + GAP
+    figure = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(figure)
+    y = GAP
+    for block, rows in zip(blocks, heights, strict=True):
+        draw.text((GAP, y), block.title, INK, _font(FONT_SIZE + 4))
+        y += 2 * LINE
+        for row, row_height in zip(block.rows, rows, strict=True):
+            for column, tile in enumerate(row):
+                if tile is not None:
+                    _draw_tile(figure, draw, tile, GAP + column * (TILE + GAP), y)
+            y += row_height
+    for line in caption:
+        draw.text((GAP, y), line, FAINT, _font(FONT_SIZE))
+        y += LINE
+    return figure
+
+
+def as_png(figure: Image.Image) -> bytes:
+    """The figure as a file."""
+    file = io.BytesIO()
+    figure.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _draw_tile(figure: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, x: int, y: int) -> None:
+    draw.text((x, y), _fitted(tile.heading), INK, _font(FONT_SIZE))
+    y += LINE
+    if tile.image is None:
+        draw.rectangle((x, y, x + TILE - 1, y + TILE - 1), EMPTY)
+        draw.text((x + TILE / 2, y + TILE / 2), tile.note, FAINT, _font(FONT_SIZE), anchor="mm", align="center")
+    else:
+        # the whole slice, in its own proportions
+        picture = ImageOps.pad(Image.fromarray(tile.image), (TILE, TILE), Image.Resampling.LANCZOS, PAPER)
+        figure.paste(picture, (x, y))
+    for number, line in enumerate(tile.lines):
+        draw.text((x, y + TILE + 4 + number * LINE), _fitted(line), FAINT, _font(FONT_SIZE - 1))
+
+
+def _row_height(row: Sequence[Tile | None]) -> int:
+    lines = max((len(tile.lines) for tile in row if tile is not None), default=0)
+    return LINE + TILE + 4 + lines * LINE + GAP
+
+
+def _fitted(text: str) -> str:
+    """``text``, cut where it would reach into the next tile."""
+    font = _font(FONT_SIZE)
+    if font.getlength(text) <= TILE:
+        return text
+    while text and font.getlength(text + "...") > TILE:
+        text = text[:-1]
+    return text + "..."
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
