@@ -21,11 +21,12 @@ from tf_keras_vis.saliency import Saliency
 from tf_keras_vis.scorecam import Scorecam
 
 from covid_core.errors import ModelError
+from covid_core.explain.forward import most_slices
 from covid_core.explain.gradcam import GradCam
-from covid_core.explain.graph import check_slices
+from covid_core.explain.graph import FlatGraph, check_slices
 from covid_core.explain.method_names import METHODS
 
-BATCH_SIZE = 8
+BATCH_SIZE = 16
 SCORECAM_CHANNELS = 64
 SMOOTHGRAD_SAMPLES = 8
 SMOOTHGRAD_NOISE = 0.15
@@ -80,17 +81,24 @@ def make_method(
 class _ViewMaps:
     """What the three methods share: the view, the checks, one batch after the other."""
 
-    batch_size = BATCH_SIZE
+    one_by_one = False
 
     def __init__(self, model: keras.Model):
         self._model = model
+        graph, shape = FlatGraph(model), tuple(model.input_shape)
+        self._batch_size = 1 if self.one_by_one else most_slices(graph, shape, BATCH_SIZE, gradient=True)
         self._dense = model.layers[-1]
         if not (isinstance(self._dense, keras.layers.Dense) and self._dense.activation is keras.activations.softmax):
             raise ModelError(
                 f"Expected a network that ends in a dense softmax layer. Received: '{self._dense.name}', "
                 f"{type(self._dense).__name__}."
             )
-        self._view = _View(model.inputs, self._dense.input, dense=self._dense, name="before_softmax")
+        self._view = _View(
+            *(model.inputs, self._dense.input),
+            dense=self._dense,
+            most=most_slices(graph, shape, BATCH_SIZE),
+            name="before_softmax",
+        )
 
     def __call__(self, slices: np.ndarray, class_index: int) -> np.ndarray:
         batch = check_slices(slices, tuple(self._model.input_shape))
@@ -98,8 +106,8 @@ class _ViewMaps:
         if not 0 <= class_index < classes:
             raise ModelError(f"Expected a class index from 0 to {classes - 1}. Received: {class_index}.")
         parts = [
-            self._maps(batch[start : start + self.batch_size], class_index)
-            for start in range(0, len(batch), self.batch_size)
+            self._maps(batch[start : start + self._batch_size], class_index)
+            for start in range(0, len(batch), self._batch_size)
         ]
         maps = np.concatenate(parts).astype(np.float32)
         if not np.isfinite(maps).all():
@@ -157,7 +165,7 @@ class ScoreCamMaps(_ViewMaps):
         channels: Channels with the largest deviation that are tried, all of them costing a forward pass each.
     """
 
-    batch_size = 1  # the strongest channels are each slice's own
+    one_by_one = True  # the strongest channels are each slice's own
 
     def __init__(self, model: keras.Model, layer: str, channels: int = SCORECAM_CHANNELS):
         super().__init__(model)
@@ -220,10 +228,11 @@ class SmoothGradMaps(_ViewMaps):
 class _View(keras.Model):
     """The network up to the features that enter its softmax layer; shares its layers, holds no weights of its own."""
 
-    def __init__(self, inputs: Any, outputs: Any, dense: keras.layers.Dense, **settings: Any):
+    def __init__(self, inputs: Any, outputs: Any, dense: keras.layers.Dense, most: int, **settings: Any):
         super().__init__(inputs=inputs, outputs=outputs, **settings)
         # Hidden in a tuple from Keras, which would count it among the view's own layers.
         self._head = (dense,)
+        self._most = most
         self.compiled = tf.function(
             lambda slices: self.logits(self(slices, training=False)),
             input_signature=[tf.TensorSpec(self.input_shape, tf.float32)],  # one trace for every batch size
@@ -240,7 +249,7 @@ class _View(keras.Model):
     def predict(self, x: Any, batch_size: int | None = None, **_: Any) -> np.ndarray:
         """Logits, for Score-CAM, which takes their softmax itself."""
         slices = np.asarray(x[0] if isinstance(x, list | tuple) else x, np.float32)
-        size = batch_size or 32
+        size = self._most
         return np.concatenate(
             [self.compiled(tf.constant(slices[start : start + size])).numpy() for start in range(0, len(slices), size)]
         )

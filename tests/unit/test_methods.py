@@ -9,8 +9,9 @@ from scipy.ndimage import zoom
 from tiny import tiny_network
 
 from covid_core.errors import ModelError
-from covid_core.explain.forward import Forward
-from covid_core.explain.gradcam import GradCam
+from covid_core.explain.forward import Forward, most_slices
+from covid_core.explain.gradcam import MEMORY_BOUND, GradCam
+from covid_core.explain.graph import FlatGraph
 from covid_core.explain.heatmap import normalise
 from covid_core.explain.method_names import METHODS, PIXEL_METHODS
 from covid_core.explain.methods import ScoreCamMaps, SmoothGradMaps, make_method
@@ -154,6 +155,15 @@ def test_the_compiled_pass_is_the_networks_own(model, slices):
     np.testing.assert_allclose(forward(slices, batch_size=2), forward(slices), atol=1e-6)
     with pytest.raises(ModelError, match="Expected"):
         forward(slices[..., 0])
+
+
+def test_memory_bounds_the_batch():
+    small, large = (tiny_network("tiny", (size, size, 1)) for size in (64, 2048))
+    batches = [most_slices(FlatGraph(one), one.input_shape, 1000, gradient=True) for one in (small, large)]
+    assert batches[0] == 1000
+    # 8 channels at half the size three times, the slice twice; all of it twice, in float32
+    assert batches[1] == MEMORY_BOUND // (2 * 4 * (2 * 2048**2 + 3 * 8 * 1024**2 + 8 + 8 + 2))
+    assert most_slices(FlatGraph(large), large.input_shape, 1000) > batches[1]
 
 
 def test_no_progress_bar_is_drawn(model, slices, capsys):
