@@ -63,6 +63,7 @@ with shown_errors():
 rows, nulls = summaries(measures, "".join(studies["id"]))
 
 settings = json.loads(studies["settings"].iloc[0])
+groups_are = settings["groups"]
 shown = rows[rows["subject"].isin(networks) & rows["method"].map(METHODS).isin(methods)]
 if studies["finished"].isna().any():
     st.warning("This evaluation is not complete: the command that made it goes on where it stopped.")
@@ -81,9 +82,16 @@ st.markdown(
     )
 )
 st.caption(
-    plain(" ".join(verdict.caveats(trained_on(studies), studies["dataset"].iloc[0], settings["groups"])))
+    plain(
+        " ".join(
+            verdict.caveats(trained_on(studies), studies["dataset"].iloc[0], groups_are, bool(measures["label"].all()))
+        )
+    )
     + f" Lungs: {settings['lungs']}."
 )
+
+for note in verdict.curve_notes(verdict.sanity(measures[measures["subject"].isin(networks)])):
+    st.warning(plain(note), icon=":material/blur_on:")
 
 st.subheader("One measure", anchor=False)
 present = [text for text, name in MEASURE_OF.items() if name in set(shown["measure"])]
@@ -95,7 +103,17 @@ st.altair_chart(
     key="gains",
     alt=f"Gain of each map on its controls by {measure_label}, with 95 % intervals",
 )
-st.dataframe(numbers(shown, name), key="numbers", hide_index=True)
+st.dataframe(
+    numbers(shown, name),
+    key="numbers",
+    hide_index=True,
+    column_config={
+        "Map": st.column_config.TextColumn(help="Mean with its 95 % interval"),
+        "Counted": st.column_config.NumberColumn(
+            help=f"Numbers that an interval is made of: one for every {groups_are}"
+        ),
+    },
+)
 
 st.subheader("Maps that must not win", anchor=False)
 null = null_rows(nulls[nulls["subject"].isin(networks)])

@@ -171,7 +171,7 @@ def _report(console: Console, measures: pd.DataFrame, cards: list[Card], dataset
 
 def _caveats(cards: Sequence[Card], dataset: AnnotatedDataset) -> list[str]:
     trained = {card.model: (card.dataset, card.input_size) for card in cards}
-    return verdict.caveats(trained, dataset.name, dataset.groups_are)
+    return verdict.caveats(trained, dataset.name, dataset.groups_are, bool(dataset.labels.all()))
 
 
 def _table(rows: pd.DataFrame) -> Table:
@@ -209,10 +209,13 @@ def _null_table(nulls: pd.DataFrame) -> Table:
 
 
 def _facts(console: Console, measures: pd.DataFrame) -> None:
-    for row in verdict.sanity(measures).to_dict("records"):
+    means = verdict.sanity(measures)
+    for row in means.to_dict("records"):
         subject = row.pop("subject")
         facts = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if not np.isnan(value))
         console.print(f"{subject}: mean {facts}")
+    for note in verdict.curve_notes(means):
+        console.print(f"[yellow]{note}[/]")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ from covid_core.explain.evaluation import JUDGED, MEASURES
 from covid_core.explain.method_names import METHODS, PIXEL_METHODS
 
 LEVEL = 0.95
+LEAST_LOSS = 0.2
+"""Mean probability that a blurred slice has to lose before deletion and insertion mean something."""
+
 FACTS = "slice"
 """Method of the measures that belong to a slice itself, whatever map it gets."""
 
@@ -163,13 +166,34 @@ def sanity(measures: pd.DataFrame) -> pd.DataFrame:
     return means.reindex(columns=[name for name in wanted if name in means]).reset_index()
 
 
-def caveats(trained: dict[str, tuple[str, int]], dataset: str, groups_are: str) -> list[str]:
+def curve_notes(means: pd.DataFrame) -> list[str]:
+    """Where deletion and insertion say little, because blurring a slice takes nothing away from its class.
+
+    Args:
+        means: As ``sanity`` gives them.
+
+    Returns:
+        One sentence a network that it holds for.
+    """
+    if "blurred probability" not in means:
+        return []
+    return [
+        f"{row['subject']} gives a blurred slice a mean probability of {row['blurred probability']:.2f} for the slice's "
+        f"own class, and the slice itself {row['probability']:.2f}: deleting takes little away, so deletion and "
+        "insertion say little here."
+        for row in means.to_dict("records")
+        if row["blurred probability"] > row["probability"] - LEAST_LOSS
+    ]
+
+
+def caveats(trained: dict[str, tuple[str, int]], dataset: str, groups_are: str, all_positive: bool) -> list[str]:
     """What has to be said beside the numbers.
 
     Args:
         trained: Network to the name of the data set that it was trained on, and the size of its slices in pixels.
         dataset: Name of the data set that was measured.
         groups_are: What counts once in an interval, see ``AnnotatedDataset``.
+        all_positive: Whether all slices are of the positive class.
     """
     trained_on = sorted({f"{name} at {size} px" for name, size in trained.values()})
     notes = [
@@ -179,9 +203,12 @@ def caveats(trained: dict[str, tuple[str, int]], dataset: str, groups_are: str) 
         + (
             "the same data set: slices among them were trained on."
             if all(name == dataset for name, _ in trained.values())
-            else "another domain, where they may be wrong, and a map of a wrong answer shows what misled it."
+            else "another domain, with a window, contrast and size of its own: they may be wrong there, and a map of a wrong "
+            "answer shows what misled it."
         ),
     ]
+    if all_positive:
+        notes.append("Every slice is positive: nothing is said about maps of other slices.")
     if groups_are != "patient":
         notes.append(
             f"Patients are not known: every {groups_are} counts once, and intervals are too narrow if patients reach "

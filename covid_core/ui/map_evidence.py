@@ -165,8 +165,7 @@ def sanity_rows(measures: pd.DataFrame) -> pd.DataFrame:
     Args:
         measures: As ``measures_of`` gives them.
     """
-    means = verdict.sanity(measures)
-    return means.rename(columns=SANITY).round(3)
+    return verdict.sanity(measures).rename(columns=SANITY).round(3)
 
 
 def trained_on(studies: pd.DataFrame) -> dict[str, tuple[str, int]]:

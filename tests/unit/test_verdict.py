@@ -17,8 +17,10 @@ from covid_core.explain.verdict import (
     RANDOM_WEIGHTS,
     SHUFFLED,
     UNKNOWN,
+    curve_notes,
     mean_of_groups,
     null_summary,
+    sanity,
     summary,
     verdict,
 )
@@ -167,6 +169,20 @@ def test_null_maps_are_judged_over_their_seeds(rng):
 def test_the_verdict_in_words(beats, expected):
     rows = pd.DataFrame({"measure": list(beats), "beats": list(beats.values())})
     assert verdict(rows).startswith(expected)
+
+
+def test_a_blurred_slice_that_loses_nothing_is_said():
+    values = {(FACTS, "probability"): np.full(4, 0.7), (FACTS, "blurred probability"): np.full(4, 0.98)}
+    (note,) = curve_notes(sanity(measures(values)))
+    assert note.startswith("VGG16 gives a blurred slice a mean probability of 0.98")
+    values[(FACTS, "blurred probability")] = np.full(4, 0.3)
+    assert curve_notes(sanity(measures(values))) == []
+    assert curve_notes(sanity(measures({("gradcam", "lungs"): np.ones(3)}))) == []
+
+
+def test_sanity_is_the_mean_over_slices_and_seeds():
+    values = {(f"{RANDOM_WEIGHTS} {seed}", "randomised rank"): np.full(2, 0.1 * seed) for seed in (1, 2)}
+    assert sanity(measures(values)).to_dict("records") == [{"subject": "VGG16", "randomised rank": pytest.approx(0.15)}]
 
 
 def test_nothing_measured_gives_empty_tables():
