@@ -178,9 +178,9 @@ def curve_notes(means: pd.DataFrame) -> list[str]:
     if "blurred probability" not in means:
         return []
     return [
-        f"{row['subject']} gives a blurred slice a mean probability of {row['blurred probability']:.2f} for the slice's "
-        f"own class, and the slice itself {row['probability']:.2f}: deleting takes little away, so deletion and "
-        "insertion say little here."
+        f"{row['subject']} gives a blurred slice a mean probability of {row['blurred probability']:.2f} for the "
+        f"slice's own class, and the slice itself {row['probability']:.2f}: deleting takes little away, so deletion "
+        "and insertion say little here."
         for row in means.to_dict("records")
         if row["blurred probability"] > row["probability"] - LEAST_LOSS
     ]
@@ -203,8 +203,8 @@ def caveats(trained: dict[str, tuple[str, int]], dataset: str, groups_are: str, 
         + (
             "the same data set: slices among them were trained on."
             if all(name == dataset for name, _ in trained.values())
-            else "another domain, with a window, contrast and size of its own: they may be wrong there, and a map of a wrong "
-            "answer shows what misled it."
+            else "another domain, with a window, contrast and size of its own: they may be wrong there, and a map of a "
+            "wrong answer shows what misled it."
         ),
     ]
     if all_positive:

@@ -60,6 +60,31 @@ def test_a_crop_whose_lungs_touch_the_border_keeps_both():
     assert dice(find_lungs(one.pixels[window]).mask, one.lungs[window]) > 0.95
 
 
+def painted(pixels, depth, radius, grey):
+    """A disc where ``depth`` is largest; its mask as well."""
+    row, column = np.unravel_index(depth.argmax(), depth.shape)
+    y, x = np.ogrid[: pixels.shape[0], : pixels.shape[1]]
+    disc = (y - row) ** 2 + (x - column) ** 2 <= radius**2
+    return np.where(disc, grey, pixels), disc
+
+
+def test_gas_between_the_lungs_is_the_trachea(phantoms):
+    for one in phantoms[1::3]:
+        middle = np.abs(np.arange(192) - 96) < 12
+        rows = np.nonzero(one.lungs.any(axis=1))[0]
+        between = ~one.lungs & middle
+        between[: rows[0] + 20] = between[rows[-1] - 20 :] = False
+        depth = cv2.distanceTransform(between.astype(np.uint8), cv2.DIST_L2, 5)
+        pixels, disc = painted(one.pixels, depth, 9, 0)
+        assert not find_lungs(pixels).mask[disc].any()
+
+
+def test_a_solid_lesion_inside_a_lung_belongs_to_it(phantoms):
+    for one in phantoms[1::3]:
+        pixels, disc = painted(one.pixels, cv2.distanceTransform(one.lungs.astype(np.uint8), cv2.DIST_L2, 5), 9, 200)
+        assert find_lungs(pixels).mask[disc].all()
+
+
 def test_without_lungs_there_is_a_reason_and_an_empty_mask():
     y, x = np.mgrid[:128, :128]
     disc = np.where((x - 64) ** 2 + (y - 64) ** 2 < 50**2, 180.0, 0.0)
