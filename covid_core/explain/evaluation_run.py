@@ -95,6 +95,12 @@ class NetworkEvaluation:
         load: Card to network; the library's way by default.
     """
 
+    # of the trained network, set by ``run``
+    _forward: Forward
+    _cam: GradCam
+    _grid: tuple[int, int]
+    _makers: dict[str, methods.Method]
+
     def __init__(
         self,
         card: Card,
@@ -146,6 +152,7 @@ class NetworkEvaluation:
         model = self._load(self._card)
         self._forward = Forward(model)
         self._cam = GradCam(model)
+        self._grid = tuple(model.get_layer(self._cam.layer).output.shape[1:3])
         self._makers = {
             name: methods.make_method(name, model, cam=self._cam) for name in METHODS if any(todo.get(name, ()))
         }
@@ -154,9 +161,10 @@ class NetworkEvaluation:
                 if todo[method][number]:
                     yield self._piece(method, todo[method][number])
         yield from self._random_weights(todo)
-        for chunk in todo.get(verdict.FOLDS, ()):
-            if chunk:
-                yield self._fold_piece(chunk)
+        of_folds = [chunk for chunk in todo.get(verdict.FOLDS, ()) if chunk]
+        cams = [GradCam(self._load(card)) for card in self._folds] if of_folds else []
+        for chunk in of_folds:
+            yield self._fold_piece(cams, chunk)
 
     def _random_weights(self, todo: dict[str, list[list[int]]]) -> Iterator[Piece]:
         if not any(any(todo[method]) for method in self._of_random):
@@ -191,7 +199,7 @@ class NetworkEvaluation:
         if method == verdict.FACTS:
             return self._as_piece(method, chunk, self._facts(batch, chunk))
         if method == verdict.RANDOM or method == verdict.RANDOM_PIXELS:
-            grid = batch.inputs.shape[1:] if method == verdict.RANDOM_PIXELS else self._grid()
+            grid = batch.inputs.shape[1:] if method == verdict.RANDOM_PIXELS else self._grid
             draws = [
                 measure_maps(batch, np.stack([random_map(grid, stream(name, 1, draw, *grid)) for name in batch.names]))
                 for draw in range(CONTROL_DRAWS)
@@ -219,22 +227,10 @@ class NetworkEvaluation:
             "lesion area": np.array([np.nan if mask is None else mask.mean() for mask in batch.lesions]),
         }
 
-    def _fold_piece(self, chunk: list[int]) -> Piece:
+    def _fold_piece(self, cams: Sequence[GradCam], chunk: list[int]) -> Piece:
         batch, class_index = self._batch(chunk)
-        maps = []
-        for card in self._folds:
-            cam = self._fold_cams().get(card.path)
-            maps.append(cam(batch.inputs[..., None], class_index)[0])
+        maps = [cam(batch.inputs[..., None], class_index)[0] for cam in cams]
         return self._as_piece(verdict.FOLDS, chunk, {FOLD_RANK: stability(maps).rank_correlation})
-
-    def _fold_cams(self) -> dict[Any, GradCam]:
-        if not hasattr(self, "_cams"):
-            self._cams = {card.path: GradCam(self._load(card)) for card in self._folds}
-        return self._cams
-
-    def _grid(self) -> tuple[int, int]:
-        side = self._card.input_size
-        return self._cam(np.zeros((1, side, side, 1), np.float32), 0)[0].shape[1:]
 
     def _batch(self, chunk: list[int]) -> tuple[Batch, int]:
         slices = [self._dataset.read(at) for at in chunk]
