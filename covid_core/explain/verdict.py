@@ -23,10 +23,11 @@ SHUFFLED, RANDOM_WEIGHTS = "gradcam shuffled", "gradcam random weights"
 """Maps that must not beat the controls, with the number of a seed behind them: ``"gradcam shuffled 1"``."""
 
 FOLDS = "gradcam folds"
-NULLS = {SHUFFLED: "Grad-CAM with shuffled pixels", RANDOM_WEIGHTS: "Grad-CAM of random weights"}
+NULLS = {SHUFFLED: "Grad-CAM, shuffled", RANDOM_WEIGHTS: "Grad-CAM, random weights"}
 CONTROLS = {"random": "random maps", "centred": "a Gaussian in the middle"}
 
-BOTH, ONLY_RANDOM, ONLY_CENTRED, NEITHER, UNKNOWN = "both", "random only", "centred only", "neither", "not defined"
+BOTH, ONLY_RANDOM, ONLY_CENTRED, NEITHER = "both", "random only", "centred only", "neither"
+WORSE, UNKNOWN = "worse than both", "not defined"
 
 
 class Mean(NamedTuple):
@@ -72,7 +73,7 @@ def summary(measures: pd.DataFrame) -> pd.DataFrame:
         ``subject``, ``method``, ``measure``; ``mean``, ``low``, ``high`` of the map; ``slices``, ``groups`` (counts);
         for each control ``<control>`` (its mean) and ``<control>_gain``, ``_gain_low``, ``_gain_high``: how much better
         the map is, positive in the measure's better direction, paired by slice; ``beats``: which controls it is better
-        than, with an interval that excludes zero.
+        than, or whether it is worse than both, with an interval that excludes zero.
     """
     rows = []
     for subject, of_subject in measures.groupby("subject", sort=True):
@@ -146,6 +147,8 @@ def verdict(rows: pd.DataFrame) -> str:
         parts.append(f"Beats a Gaussian in the middle, but not random maps, by {by[ONLY_CENTRED]}.")
     if NEITHER in by:
         parts.append(f"{'No better than either control' if parts else 'Beats neither control'} by {by[NEITHER]}.")
+    if WORSE in by:
+        parts.append(f"Worse than both controls by {by[WORSE]}.")
     return " ".join(parts)
 
 
@@ -257,6 +260,8 @@ def _beaten(row: dict[str, float]) -> str:
     lows = {control: row[f"{control}_gain_low"] for control in CONTROLS}
     if any(np.isnan(low) for low in lows.values()):
         return UNKNOWN
+    if all(row[f"{control}_gain_high"] < 0 for control in CONTROLS):
+        return WORSE
     beaten = tuple(control for control, low in lows.items() if low > 0)
     return {(): NEITHER, ("random",): ONLY_RANDOM, ("centred",): ONLY_CENTRED}.get(beaten, BOTH)
 

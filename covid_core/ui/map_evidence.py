@@ -19,6 +19,7 @@ BEATS = {
     verdict.ONLY_RANDOM: "random maps only",
     verdict.ONLY_CENTRED: "the Gaussian only",
     verdict.NEITHER: "neither",
+    verdict.WORSE: "worse than both",
     verdict.UNKNOWN: "—",
 }
 SANITY = {

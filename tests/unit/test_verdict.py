@@ -17,6 +17,7 @@ from covid_core.explain.verdict import (
     RANDOM_WEIGHTS,
     SHUFFLED,
     UNKNOWN,
+    WORSE,
     curve_notes,
     mean_of_groups,
     null_summary,
@@ -78,6 +79,15 @@ def test_lower_deletion_is_a_gain_and_pairing_finds_small_ones(rng):
     assert row["centred_gain"] == pytest.approx(-0.15, abs=0.02)
     assert row["beats"] == ONLY_RANDOM
     assert row["slices"] == row["groups"] == 30
+
+
+def test_worse_than_both_is_said(rng):
+    control = rng.uniform(0.4, 0.6, 20)
+    values = {("gradcam", "deletion"): control + 0.1, (RANDOM, "deletion"): control + rng.normal(0, 0.01, 20)}
+    values[(CENTRED, "deletion")] = control + rng.normal(0, 0.01, 20)
+    rows = summary(measures(values))
+    assert rows["beats"].tolist() == [WORSE]
+    assert verdict(rows) == "Worse than both controls by deletion."
 
 
 def test_higher_insertion_is_a_gain(rng):
