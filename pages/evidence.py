@@ -55,12 +55,11 @@ with st.container(horizontal=True, gap="medium"):
         st.pills, "Networks", list(studies["network"]), "networks", selection_mode="multi",
         default=list(studies["network"]),
     )  # fmt: skip
-    methods = choose(
-        st.pills, "Methods", list(METHODS.values()), "methods", selection_mode="multi", default=list(METHODS.values())
-    )
-with shown_errors():
-    measures = measures_of(studies)
-rows, nulls = summaries(measures, "".join(studies["id"]))
+    with shown_errors():
+        measures = measures_of(studies)
+    rows, nulls = summaries(measures, "".join(studies["id"]))
+    measured = [title for method, title in METHODS.items() if method in set(rows["method"])]
+    methods = choose(st.pills, "Methods", measured, "methods", selection_mode="multi", default=measured)
 
 settings = json.loads(studies["settings"].iloc[0])
 groups_are = settings["groups"]
@@ -127,7 +126,7 @@ else:
         + (
             f"**{beating} of {len(null)} rows beat both controls**: by these measures a win proves nothing here."
             if beating
-            else "None of them beats both controls, so a win above is not for free."
+            else "None of them beats both controls by any measure: to know nothing does not win."
         )
     )
     st.dataframe(null, key="nulls", hide_index=True)

@@ -45,7 +45,7 @@ def gains(rows: pd.DataFrame, title: str) -> alt.LayerChart:
     ]
     base = alt.Chart(rows.loc[rows["gain"].notna()]).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
     scale = alt.Scale(padding=12)
-    axis = alt.Axis(format="+.2f", grid=True)
+    axis = alt.Axis(format="+.2f", grid=True, tickCount=8)
     intervals = (
         base.transform_filter("isValid(datum.low) && isValid(datum.high)")
         .mark_rule(strokeWidth=2.5)
