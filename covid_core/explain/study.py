@@ -50,7 +50,7 @@ EXIT_INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0 measured, 2 refused, 130 stopped by the user."""
     settings = Settings.from_environment()
-    options = _flags(settings).parse_args(arguments)
+    options = parser(settings).parse_args(arguments)
     console = Console(soft_wrap=True)
     try:
         _run(options, settings, console)
@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _flags(settings: Settings) -> argparse.ArgumentParser:
+def parser(settings: Settings) -> argparse.ArgumentParser:
+    """The flags; their defaults are those of ``StudySettings`` and ``RandomWeights``."""
     defaults, random = StudySettings(), RandomWeights()
     published = ", ".join(MEAN_INTENSITIES)
     flags = argparse.ArgumentParser(
