@@ -4,9 +4,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
+BENCHMARK_VENV ?= .venv-benchmark
 PORT ?= 8501
 
-.PHONY: run test lint format screenshots clean
+.PHONY: run test lint format screenshots benchmark-environment clean
 
 run: $(VENV)/requirements.stamp
 	$(BIN)/streamlit run app.py --server.port $(PORT) --server.address localhost
@@ -29,8 +30,11 @@ format: $(VENV)/requirements-dev.stamp
 screenshots: $(VENV)/requirements-dev.stamp $(VENV)/browser.stamp
 	$(BIN)/python -m pytest tests/browser --renew-screenshots
 
+# The other side of the benchmarks: PyTorch, timm and pytorch-grad-cam, 6 GB. Never mixed with the project's own.
+benchmark-environment: $(BENCHMARK_VENV)/requirements.stamp
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCHMARK_VENV) .pytest_cache .ruff_cache
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Expected Python 3.11, 3.12 or 3.13 on this machine. Found none; install one."; exit 1; }
@@ -43,6 +47,12 @@ $(VENV)/requirements.stamp: requirements.txt | $(VENV)/bin/python
 $(VENV)/requirements-dev.stamp: requirements-dev.txt requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/requirements.stamp
+
+$(BENCHMARK_VENV)/requirements.stamp: requirements-benchmark.txt
+	@test -n "$(PYTHON)" || { echo "Expected Python 3.11, 3.12 or 3.13 on this machine. Found none; install one."; exit 1; }
+	$(PYTHON) -m venv $(BENCHMARK_VENV)
+	$(BENCHMARK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-benchmark.txt
+	@touch $@
 
 # The browser tests take the Chromium that is there, else Debian's where we may install it, else Playwright's own.
 $(VENV)/browser.stamp: $(VENV)/requirements-dev.stamp

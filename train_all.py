@@ -81,7 +81,8 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     add("--folds", type=int, help=f"folds a round (paper: {paper.folds})")
     add("--epochs", type=int, help=f"passes over the training slices (paper: {paper.epochs})")
     add("--size", type=int, help=f"side of the square slices in pixels (paper: {paper.size})")
-    add("--batch-size", type=int, help=f"slices a step (paper: {paper.batch_size})")
+    smaller = ", ".join(f"{backbone} {slices}" for backbone, slices in paper.backbone_batch_sizes.items())
+    add("--batch-size", type=int, help=f"slices a step for every network (paper: {paper.batch_size}; {smaller})")
     rates = ", ".join(f"{family} {rate:g}" for family, rate in paper.family_learning_rates.items())
     add("--learning-rate", type=float, help=f"peak rate for every network (paper: {paper.learning_rate:g}; {rates})")
     add("--seed", type=int, help=f"root of every random choice (paper: {paper.seed})")
@@ -208,9 +209,11 @@ def _export(options: argparse.Namespace, campaign: Campaign, console: Console) -
 
 
 def _protocol(options: argparse.Namespace, preset: Preset) -> Protocol:
-    names = ("rounds", "folds", "epochs", "size", "batch_size", "seed", "split")
+    names = ("rounds", "folds", "epochs", "size", "seed", "split")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     protocol = replace(preset.protocol, **given)
+    if options.batch_size is not None:
+        protocol = protocol.with_batch_size(options.batch_size)
     return protocol if options.learning_rate is None else protocol.with_learning_rate(options.learning_rate)
 
 
@@ -271,7 +274,7 @@ def _print_plan(console: Console, campaign: Campaign, left: list[Task], listed: 
         )
     console.print(
         f"Protocol    {protocol.size} px, {protocol.epochs} epochs, {protocol.rounds} x {protocol.folds} folds by "
-        f"{protocol.split}, batch {protocol.batch_size}, seed {protocol.seed}"
+        f"{protocol.split}, batch {_batch_sizes(campaign)}, seed {protocol.seed}"
     )
     console.print(f"Experiment  {campaign.experiment.id}")
     console.print(f"Folds       {total} in all, {total - len(left)} done, {len(left)} left")
@@ -286,6 +289,14 @@ def _print_plan(console: Console, campaign: Campaign, left: list[Task], listed: 
             table.add_row(task.model, *map(str, (fold.round, fold.fold, len(fold.train), len(fold.test))), state)
         console.print(table)
         console.print("Files were listed, not opened: the run begins by reading every slice, and names bad ones.")
+
+
+def _batch_sizes(campaign: Campaign) -> str:
+    """The batch size, with the networks that have one of their own."""
+    protocol = campaign.protocol
+    own = {name: protocol.batch_size_of(name) for name in campaign.networks}
+    exceptions = [f"{name} {slices}" for name, slices in own.items() if slices != protocol.batch_size]
+    return f"{protocol.batch_size} ({', '.join(exceptions)})" if exceptions else str(protocol.batch_size)
 
 
 def _sentence(guess: Estimate) -> str:

@@ -1,60 +1,74 @@
-"""Speed of a training step: with augmentation, on a fixed batch without it, and the textbook way.
+"""Speed of a training step: with augmentation, on a fixed batch without it, the textbook way, and in timm.
 
     python -m benchmarks.training                                        # five networks, 128 px, batch 16
-    KERAS_BACKEND=jax python -m benchmarks.training --size 380 --batch-size 32 --precision mixed_bfloat16
+    python -m benchmarks.training --timm-python .venv-torch/bin/python   # and timm, in its own environment
+    KERAS_BACKEND=jax python -m benchmarks.training --size 380 --batch-size 32 --steps 50 --timm-python python
 
-One table from one run. Each network is measured in turn, the ways interleaved in ``--repeats`` rounds, and the median
-is shown: machines drift, ratios of one run do not. The textbook way reads, resizes and augments file by file in Python
-and feeds ``fit``, as most tutorials do; the slices are the phantom's, written as PNG to a temporary folder.
+One table from one run. Each network is measured in turn; the ways alternate in ``--repeats`` rounds, and a ratio is the
+median of the rounds' ratios, because machines drift. The textbook way reads, resizes and augments file by file in
+Python and feeds ``fit``, as most tutorials do; the slices are the phantom's, written as PNG to a temporary folder. timm
+gets a fixed batch, channels last, ``torch.compile``, and the same precision: its input and augmentation cost nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import cv2
+# before JAX starts: its habit of taking three quarters of a GPU at once would leave timm none
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
 import keras
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arithmetic import forward_flops, matrix_peak
+from benchmarks.textbook import FileByFile
 from covid_core.data.augmentation import Augmentation
 from covid_core.data.cache import decoded
 from covid_core.data.dataset import load_dataset
 from covid_core.data.phantom import write_dataset
-from covid_core.data.slices import read_slice, resize_slice
 from covid_core.data.sources import Dataset
+from covid_core.models import zoo
 from covid_core.training.batches import Batches
 from covid_core.training.devices import default_precision, facts
 from covid_core.training.fold import FoldTrainer
-from covid_core.training.protocol import PRECISIONS, Protocol
+from covid_core.training.protocol import Protocol
 
-NETWORKS = ("EfficientNetB0", "ResNet50", "DenseNet121", "Xception", "VGG16")
+TIMM_NAMES = {
+    "EfficientNetB0": "efficientnet_b0",
+    "ResNet50": "resnet50",
+    "DenseNet121": "densenet121",
+    "Xception": "legacy_xception",
+    "VGG16": "vgg16",
+}
 NOTHING = Augmentation(rotation=0, shear=0, skew=0, flip=False, noise=0)
+
+Way = Callable[[], object]
 
 
 def main() -> None:
     """Measures and prints."""
-    flags = argparse.ArgumentParser(description="Speed of a training step.")
-    flags.add_argument("--networks", nargs="+", default=NETWORKS)
-    flags.add_argument("--size", type=int, default=128)
-    flags.add_argument("--batch-size", type=int, default=16)
-    flags.add_argument("--steps", type=int, default=6, help="steps in one timing")
-    flags.add_argument("--repeats", type=int, default=3)
-    flags.add_argument("--precision", choices=PRECISIONS, default=default_precision())
-    options = flags.parse_args()
+    options = _options()
     console = Console(soft_wrap=True)
     described = ", ".join(facts(options.precision).values())
     console.print(f"{options.size} px, batch {options.batch_size}, {options.steps} steps a timing: {described}")
-    table = Table("network", "step", "images/s", "step / fixed batch", "textbook step", "textbook / step", box=None)
+    peak = matrix_peak(options.precision)
+    console.print(f"large matrix product: {peak / 1e12:.2f} TFLOP/s")
+    table = Table(
+        *("network", "step", "images/s", "step / fixed batch", "textbook / step", "timm / step", "of matrix peak"),
+        box=None,
+    )
     with tempfile.TemporaryDirectory() as folder:
         count = options.steps * options.batch_size
         # neighbouring slices of one patient look alike, which is of no matter to a clock
@@ -62,45 +76,99 @@ def main() -> None:
         dataset = load_dataset(root)
         pixels = decoded(dataset, options.size, "area", Path(folder) / "cache")
         for name in options.networks:
-            ways = _ways(name, options, dataset, pixels)
-            seconds = _medians(ways, options.repeats)
-            step, fixed, textbook = (value / options.steps for value in seconds)
+            speed = _measure(name, options, dataset, pixels)
             table.add_row(
                 name,
-                f"{step * 1000:.0f} ms",
-                f"{options.batch_size / step:.1f}",
-                f"{step / fixed:.2f}",
-                f"{textbook * 1000:.0f} ms",
-                f"{textbook / step:.2f}",
+                f"{speed.step * 1000:.0f} ms",
+                f"{options.batch_size / speed.step:.1f}",
+                f"{speed.over_fixed:.2f}",
+                f"{speed.textbook:.2f}",
+                "-" if speed.timm is None else f"{speed.timm:.2f}",
+                f"{speed.flops / peak:.0%}",
             )
             console.print(f"done {name}", style="dim")
     console.print(table)
 
 
-def _ways(name: str, options: argparse.Namespace, dataset: Dataset, pixels: np.ndarray) -> list[Callable[[], Any]]:
-    """The three things to time, each warm: traced, compiled, memory allotted."""
-    protocol = Protocol(size=options.size, batch_size=options.batch_size)
+def _options() -> argparse.Namespace:
+    flags = argparse.ArgumentParser(description="Speed of a training step.")
+    flags.add_argument("--networks", nargs="+", default=tuple(TIMM_NAMES), choices=tuple(zoo.ALL), metavar="NAME")
+    flags.add_argument("--size", type=int, default=128)
+    flags.add_argument("--batch-size", type=int, default=16)
+    flags.add_argument("--steps", type=int, default=6, help="steps in one timing")
+    flags.add_argument("--repeats", type=int, default=5)
+    flags.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default=default_precision())
+    flags.add_argument("--timm-python", help="interpreter of an environment with torch and timm; without it no timm")
+    return flags.parse_args()
+
+
+@dataclass(frozen=True)
+class _Speed:
+    """Seconds and FLOP/s of one step, and other ways' times over it; timm is None where it was not measured."""
+
+    step: float
+    over_fixed: float
+    textbook: float
+    timm: float | None
+    flops: float
+
+
+def _measure(name: str, options: argparse.Namespace, dataset: Dataset, pixels: np.ndarray) -> _Speed:
+    protocol = Protocol(size=options.size).with_batch_size(options.batch_size)
     count = options.steps * options.batch_size
     positions = np.arange(count)
     augmented = FoldTrainer(name, protocol, len(dataset.classes), count, options.precision)
     plain = FoldTrainer(name, replace(protocol, augmentation=NOTHING), len(dataset.classes), count, options.precision)
     own = Batches(pixels, dataset.labels, positions, options.batch_size, seed=0)
     still = _FixedBatch(np.asarray(pixels[: options.batch_size]), dataset.labels[: options.batch_size], options.steps)
-    textbook = _FileByFile(dataset, positions, options.size, options.batch_size, protocol.augmentation)
+    textbook = FileByFile(dataset, positions, options.size, options.batch_size, protocol.augmentation)
     pairs = [(augmented, own), (plain, still), (plain, textbook)]
-    return [partial(trainer.trainer.fit, data, shuffle=False, verbose=0) for trainer, data in pairs]
+    ways: list[Way] = [partial(trainer.trainer.fit, data, shuffle=False, verbose=0) for trainer, data in pairs]
+    with ExitStack() as processes:
+        if options.timm_python and name in TIMM_NAMES:
+            ways.append(processes.enter_context(_timm(TIMM_NAMES[name], options)))
+        rounds = _rounds(ways, options.repeats)
+    step = statistics.median(taken[0] for taken in rounds) / options.steps
+    over_fixed, *others = (statistics.median(taken[n] / taken[0] for taken in rounds) for n in range(1, len(ways)))
+    return _Speed(
+        step=step,
+        over_fixed=1 / over_fixed,
+        textbook=others[0],
+        timm=others[1] if len(others) > 1 else None,
+        flops=3 * forward_flops(augmented.network) * options.batch_size / step,  # forward once, backward twice that
+    )
 
 
-def _medians(ways: list[Callable[[], Any]], repeats: int) -> list[float]:
+def _rounds(ways: list[Way], repeats: int) -> list[list[float]]:
+    """Seconds of each way in each round, all of them warm: traced, compiled, memory allotted."""
     for way in ways:
         way()
-    times: list[list[float]] = [[] for _ in ways]
-    for _ in range(repeats):
-        for way, taken in zip(ways, times, strict=True):
-            started = time.perf_counter()
-            way()
-            taken.append(time.perf_counter() - started)
-    return [statistics.median(taken) for taken in times]
+    return [[_seconds(way) for way in ways] for _ in range(repeats)]
+
+
+def _seconds(way: Way) -> float:
+    started = time.perf_counter()
+    way()
+    return time.perf_counter() - started
+
+
+@contextmanager
+def _timm(name: str, options: argparse.Namespace) -> Iterator[Way]:
+    """The same number of steps in timm, each time it is called; the process lives as long as the context."""
+    command = [options.timm_python, "-m", "benchmarks.timm_steps", "--network", name, "--precision", options.precision]
+    command += ["--size", str(options.size), "--batch-size", str(options.batch_size), "--steps", str(options.steps)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def steps() -> None:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            if not process.stdout.readline():
+                raise SystemExit(f"timm stopped: {' '.join(command)}")
+
+        if process.stdout.readline().strip() != "ready":
+            raise SystemExit(f"timm did not start: {' '.join(command)}")
+        yield steps
+        process.stdin.close()
 
 
 class _FixedBatch(keras.utils.PyDataset):
@@ -116,40 +184,6 @@ class _FixedBatch(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         return self._batch
-
-
-class _FileByFile(keras.utils.PyDataset):
-    """Reads, resizes and augments each slice in Python when its batch is due."""
-
-    def __init__(self, dataset: Dataset, positions: np.ndarray, size: int, batch_size: int, augmentation: Augmentation):
-        super().__init__()
-        self._dataset = dataset
-        self._positions = positions
-        self._size = size
-        self._batch_size = batch_size
-        self._augmentation = augmentation
-        self._rng = np.random.default_rng(0)
-
-    def __len__(self) -> int:
-        return len(self._positions) // self._batch_size
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        batch = self._positions[index * self._batch_size : (index + 1) * self._batch_size]
-        slices = [self._augmented(read_slice(self._dataset.root / self._dataset.paths[n]).pixels) for n in batch]
-        return np.stack(slices)[..., None], self._dataset.labels[batch].astype(np.int32)
-
-    def _augmented(self, pixels: np.ndarray) -> np.ndarray:
-        grey = resize_slice(pixels, self._size, "area").astype(np.float32)
-        kind, rng, size = self._augmentation, self._rng, self._size
-        turn = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(-kind.rotation, kind.rotation), 1.0)
-        turn[0, 1] += np.tan(rng.uniform(-kind.shear, kind.shear))
-        grey = cv2.warpAffine(grey, turn, (size, size))
-        corners = np.float32([[0, 0], [size, 0], [size, size], [0, size]])
-        moved = corners + rng.uniform(-kind.skew, kind.skew, (4, 2)).astype(np.float32) * size
-        grey = cv2.warpPerspective(grey, cv2.getPerspectiveTransform(corners, moved), (size, size))
-        if kind.flip and rng.random() < 0.5:
-            grey = grey[:, ::-1]
-        return np.clip(grey + rng.normal(0, kind.noise * 255, grey.shape), 0, 255).astype(np.uint8)
 
 
 if __name__ == "__main__":

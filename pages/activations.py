@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from covid_core.ui.background import start_tensorflow
 from covid_core.ui.choices import choose
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.frame import frame
@@ -17,10 +18,10 @@ with network_column, shown_errors():
     network = pick_network(trained_networks())
     if network is None:
         st.stop()
-    with st.spinner("Loading the network; the first one of a fresh server takes some seconds …"):
-        from covid_core.ui import activation_views, inference  # starts TensorFlow
+    start_tensorflow()
+    from covid_core.ui import activation_views, inference
 
-        layers = inference.layers_of(network)
+    layers = inference.layers_of(network)
 
 labels = [f"{layer.number} {layer.name}" for layer in layers]
 first_convolution = next(label for label, layer in zip(labels, layers, strict=True) if layer.kind == "Conv2D")

@@ -5,6 +5,8 @@ import streamlit as st
 
 from covid_core import charts
 from covid_core.explain.heatmap import colour, normalise, overlay, resize_heat
+from covid_core.map_chart import readable_map
+from covid_core.ui.background import start_tensorflow
 from covid_core.ui.choices import choose, slide
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.frame import frame
@@ -28,10 +30,10 @@ with network_column, shown_errors():
         class_name = choose(
             st.segmented_control, "Class", list(network.classes), "class", default=network.classes[-1], required=True
         )
-    with st.spinner("Loading the network; the first one of a fresh server takes some seconds …"):
-        from covid_core.ui import inference, pair  # starts TensorFlow
+    start_tensorflow()
+    from covid_core.ui import beside, downloads, fold_spread, inference, pair
 
-        layers = inference.cam_layers(inference.layers_of(network))
+    layers = inference.cam_layers(inference.layers_of(network))
     with targets:
         layer = choose(
             st.selectbox,
@@ -46,8 +48,11 @@ with network_column, shown_errors():
 
 # one place for everything that follows from the slice: while the next map is computed, nothing of the last one stands
 place = st.empty()
-with shown_errors(), place, st.spinner("Computing the map …"):
-    result = inference.explain(network, chosen, layer, network.classes.index(class_name))
+with shown_errors(), place.container():
+    class_index = network.classes.index(class_name)
+    inference.warm_up(network, layer)
+    with st.spinner("Computing the map …"):
+        result = inference.explain(network, chosen, layer, class_index)
 heat = resize_heat(normalise(result.maps[0]), chosen.pixels.shape)
 
 with place.container():
@@ -67,6 +72,9 @@ with place.container():
         )
     )
 
+    with shown_errors():
+        fold_spread.draw_fold_spread(network, trained.get(network.spec.name, []), chosen, class_index)
+
     st.subheader(f"Map for {class_name} at {layer}", anchor=False)
     slice_column, heat_column, overlay_column = st.columns(3)
     slice_column.image(np.clip(np.rint(chosen.pixels), 0, 255).astype(np.uint8), caption="Slice", width="stretch")
@@ -84,10 +92,18 @@ with place.container():
         )
     with overlay_column:
         opacity = slide("Opacity of the heat map", 0.0, 1.0, 0.4, "opacity", step=0.05)
-    overlay_picture.image(overlay(chosen.pixels, heat, opacity), caption="Overlay", width="stretch")
+    picture = overlay(chosen.pixels, heat, opacity)
+    overlay_picture.image(picture, caption="Overlay", width="stretch")
+    downloads.draw_downloads(network, chosen, result, heat, picture, opacity)
+    with st.expander("Read grey value and heat under the pointer", key="reading"):
+        st.caption("Point at a place: the means over the cell under the pointer appear, at the slice's own resolution.")
+        st.altair_chart(readable_map(picture, chosen.pixels, heat), width="content", key="readable_map")
 
     with shown_errors():
-        pair.draw_pair(network, trained, chosen, layer, network.classes.index(class_name), opacity)
+        beside.draw_beside(network, chosen, layer, class_index, opacity)
+
+    with shown_errors():
+        pair.draw_pair(network, trained, chosen, layer, class_index, opacity)
 
     if network.card:
         with st.expander(f"About these weights of {network.spec.name}", key="card"):

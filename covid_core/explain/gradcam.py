@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -12,6 +12,7 @@ from covid_core.errors import ModelError
 from covid_core.explain.graph import FlatGraph, check_slices
 
 SCORES = ("margin", "probability", "logit")
+MEMORY_BOUND = 2**29  # bytes: half a gigabyte beside the weights
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class CamMaps:
     score: str
     layer: str
     class_index: int
+
+    def of(self, position: int) -> CamMaps:
+        """The same of one slice, as a batch of one."""
+        one = slice(position, position + 1)
+        return replace(self, maps=self.maps[one], probabilities=self.probabilities[one], margins=self.margins[one])
 
     @property
     def probability_slope(self) -> np.ndarray:
@@ -82,6 +88,8 @@ class GradCam:
         self._input_shape = tuple(model.input_shape)
         self._logits_position, self._logits_dense = _logits_source(self._graph)
         self._bypass = self._graph.bypass(self._position, self._logits_position)
+        own_size = self._input_shape[1:]
+        self._slice_bytes = None if None in own_size else self._bytes_of_a_slice(own_size)
         self.layer: str = chosen.name
         self.score = score
         self.classes = int(model.output_shape[-1])
@@ -91,13 +99,17 @@ class GradCam:
             autograph=False,
         )
 
-    def __call__(self, slices: np.ndarray, class_index: int = 1, batch_size: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(
+        self, slices: np.ndarray, class_index: int = 1, memory_bound: int = MEMORY_BOUND
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Maps and probabilities of a batch; ``explain`` gives the same with everything that belongs to them.
 
         Args:
             slices: Float or uint8 grey values 0-255 ``(N, H, W, 1)``.
             class_index: The class that the maps explain; 1 is COVID.
-            batch_size: Slices in one pass, which bounds memory; the result does not depend on it.
+            memory_bound: Bytes that the activations standing in memory at once may take (weights and what a single
+                layer needs while it computes come on top). As many slices as fit go through the network in one pass,
+                at least one. The result does not depend on it.
 
         Returns:
             Maps float32 ``(N, h, w)``, >= 0, not normalised; all zero where no channel speaks for the class.
@@ -106,22 +118,20 @@ class GradCam:
         Raises:
             ModelError: Slices of another shape or range or with NaN, an unknown class, or a network that gives NaN.
         """
-        result = self.explain(slices, class_index, batch_size)
+        result = self.explain(slices, class_index, memory_bound)
         return result.maps, result.probabilities
 
-    def explain(self, slices: np.ndarray, class_index: int = 1, batch_size: int = 8) -> CamMaps:
+    def explain(self, slices: np.ndarray, class_index: int = 1, memory_bound: int = MEMORY_BOUND) -> CamMaps:
         """The same as calling the object, as a record with score, layer, class and margins."""
         batch = check_slices(slices, self._input_shape)
         if not 0 <= class_index < self.classes:
             raise ModelError(f"Expected a class index from 0 to {self.classes - 1}. Received: {class_index}.")
-        if batch_size < 1:
-            raise ModelError(f"Expected a batch size of 1 or more. Received: {batch_size}.")
+        step = self.slices_in_a_pass(memory_bound, batch.shape[1:])
         index = tf.constant(int(class_index), tf.int32)
-        # Calling the tf.function itself would log retracing warnings as soon as several networks are explained.
         compiled = self._compiled.get_concrete_function()
         passes = [
-            [part.numpy() for part in compiled(tf.constant(batch[start : start + batch_size]), index)]
-            for start in range(0, len(batch), batch_size)
+            [part.numpy() for part in compiled(tf.constant(batch[start : start + step]), index)]
+            for start in range(0, len(batch), step)
         ]
         maps, probabilities, margins = (np.concatenate(parts) for parts in zip(*passes, strict=True))
         if not (np.isfinite(probabilities).all() and np.isfinite(maps).all()):
@@ -133,10 +143,41 @@ class GradCam:
             maps = (maps * _probability_slope(margins)[:, None, None]).astype(np.float32)
         return CamMaps(maps, probabilities, margins, self.score, self.layer, int(class_index))
 
+    def slices_in_a_pass(self, memory_bound: int, slice_shape: tuple[int, ...] | None = None) -> int:
+        """Slices that go through the network at once under a bound on memory; at least one.
+
+        Args:
+            memory_bound: Bytes, 1 or more.
+            slice_shape: ``(H, W, 1)``, for a network that takes any size; by default the network's own.
+
+        Raises:
+            ModelError: A bound below one byte.
+        """
+        if memory_bound < 1:
+            raise ModelError(f"Expected a memory bound of 1 byte or more. Received: {memory_bound}.")
+        of_a_slice = self._slice_bytes if self._slice_bytes else self._bytes_of_a_slice(slice_shape)
+        return max(1, memory_bound // of_a_slice)
+
+    def trace(self) -> None:
+        """Builds the compiled function without running the network; the first call does so by itself otherwise."""
+        # Calling the tf.function itself would log retracing warnings as soon as several networks are explained.
+        self._compiled.get_concrete_function()
+
     def warm_up(self) -> None:
         """Traces and runs the network once on a black slice, so that the next call is fast."""
         size = tuple(64 if length is None else length for length in self._input_shape[1:])
         self(np.zeros((1, *size), np.float32), class_index=0)
+
+    def _bytes_of_a_slice(self, slice_shape: tuple[int, ...]) -> int:
+        """What stands in memory at the worst moment, for one slice.
+
+        On the way to the layer that is the largest set of activations that are live at once. Behind it everything
+        counts twice: the gradient needs each activation, and has a tensor of the same shape for it.
+        """
+        cut = [self._position, *self._bypass]
+        to_the_layer = self._graph.peak_bytes([self._graph.input], cut, slice_shape)
+        behind_it = 2 * self._graph.peak_bytes(cut, [self._logits_position], slice_shape, keep=True)
+        return max(to_the_layer, behind_it)
 
     def _maps(self, slices: tf.Tensor, class_index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         cut = [self._position, *self._bypass]

@@ -7,12 +7,14 @@ and each such cut leaves clones behind in the layers of the network it was made 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from math import prod
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from covid_core.errors import ModelError
 
@@ -109,11 +111,8 @@ class FlatGraph:
             targets: Positions wanted.
             visit: Called with position and tensor of each computed layer, in order.
         """
-        order = self.needed(targets, known=values)
-        readers = Counter(source for position in order for source in self.sources(position))
-        readers.update(targets)  # a target has one reader more: the caller
         tensors = dict(values)
-        for position in order:
+        for position, read_last in self._schedule(values, targets):
             call = self._call[position]
             if call is None:
                 raise ModelError(f"Expected a value for the input '{self.operations[position].name}'. Received none.")
@@ -122,11 +121,55 @@ class FlatGraph:
             tensors[position] = self.operations[position](arguments)
             if visit is not None:
                 visit(position, tensors[position])
-            for source in self.sources(position):
-                readers[source] -= 1
-                if not readers[source]:
-                    del tensors[source]
+            for source in read_last:
+                del tensors[source]
         return [tensors[target] for target in targets]
+
+    def peak_bytes(
+        self, known: Iterable[int], targets: Sequence[int], slice_shape: tuple[int, ...], keep: bool = False
+    ) -> int:
+        """Bytes of the tensors that stand in memory at once, at the worst moment of ``run`` on one slice.
+
+        What a layer needs beside its output while it computes, and the weights, come on top.
+
+        Args:
+            known: Positions whose tensors are given.
+            targets: Positions wanted.
+            slice_shape: ``(H, W, 1)``.
+            keep: Nothing is let go, as under a gradient tape.
+        """
+        sizes = self._bytes(slice_shape)
+        known = list(known)
+        live = peak = sum(sizes[position] for position in known)
+        for position, read_last in self._schedule(known, targets):
+            live += sizes[position]
+            peak = max(peak, live)
+            if not keep:
+                live -= sum(sizes[source] for source in read_last)
+        return peak
+
+    def _schedule(self, known: Iterable[int], targets: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
+        """Positions to run, in order, each with those that nobody reads after it."""
+        order = self.needed(targets, known=known)
+        readers = Counter(source for position in order for source in self.sources(position))
+        readers.update(targets)  # a target has one reader more: the caller
+        for position in order:
+            sources = self.sources(position)
+            readers.subtract(sources)
+            yield position, [source for source in dict.fromkeys(sources) if not readers[source]]
+
+    def _bytes(self, slice_shape: tuple[int, ...]) -> list[int]:
+        """Bytes of each layer's output for one slice."""
+        outputs: list[Any] = [operation.output for operation in self.operations]
+        if None in outputs[self.input].shape[1:]:  # a network for slices of any size: its shapes follow the slice's
+            for position, operation in enumerate(self.operations):
+                call = self._call[position]
+                if call is None:
+                    outputs[position] = keras.KerasTensor((1, *slice_shape), outputs[position].dtype)
+                    continue
+                sources = [outputs[source] for source in call] if isinstance(call, list) else outputs[call]
+                outputs[position] = operation.compute_output_spec(sources)
+        return [prod(output.shape[1:]) * tf.as_dtype(output.dtype).size for output in outputs]
 
 
 def check_slices(slices: np.ndarray, input_shape: tuple[int | None, ...]) -> np.ndarray:

@@ -44,7 +44,8 @@ class FoldTrainer:
         self.classes = classes
         self.precision = precision
         training_slices = slices * (protocol.folds - 1) // protocol.folds
-        self.steps = max(1, training_slices // protocol.batch_size)
+        self.batch_size = protocol.batch_size_of(model)
+        self.steps = max(1, training_slices // self.batch_size)
         self._trainer: keras.Model | None = None
         self._optimizer_start: list[np.ndarray] = []
 
@@ -99,7 +100,7 @@ class FoldTrainer:
             state = [*trainer.variables, *trainer.optimizer.variables]
             curve.go_on_from(backup.restore(state, curve.history))
             callbacks.append(BackupEpochs(backup, state, curve.progress))
-        batches = Batches(pixels, labels, fold.train, protocol.batch_size, seed, curve.epochs_done)
+        batches = Batches(pixels, labels, fold.train, self.batch_size, seed, curve.epochs_done)
         trainer.fit(
             batches,
             initial_epoch=curve.epochs_done,
@@ -150,15 +151,7 @@ class FoldTrainer:
         """Augmentation and network as one compiled model, built and traced once; what ``fit`` runs."""
         if self._trainer is None:
             self._trainer = self._build()
-            rate = self.protocol.learning_rate_of(self.model)
-            warmup = round(self.protocol.warmup_epochs * self.steps)
-            schedule = keras.optimizers.schedules.CosineDecay(
-                initial_learning_rate=rate / max(1, warmup),
-                decay_steps=max(1, self.protocol.epochs * self.steps - warmup),
-                warmup_target=rate,
-                warmup_steps=warmup,
-            )
-            optimizer = keras.optimizers.Adam(schedule)
+            optimizer = keras.optimizers.Adam(self._learning_rates())
             optimizer.build(self._trainer.trainable_variables)
             self._optimizer_start = [keras.ops.convert_to_numpy(variable) for variable in optimizer.variables]
             # XLA on the TensorFlow CPU backend made a step of EfficientNetB0 ten times slower
@@ -167,6 +160,17 @@ class FoldTrainer:
                 optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=jit
             )
         return self._trainer
+
+    def _learning_rates(self) -> keras.optimizers.schedules.LearningRateSchedule | float:
+        """Linear warm-up, then half a cosine down to zero."""
+        rate = self.protocol.learning_rate_of(self.model)
+        warmup = round(self.protocol.warmup_epochs * self.steps)
+        return keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=rate / max(1, warmup),
+            decay_steps=max(1, self.protocol.epochs * self.steps - warmup),
+            warmup_target=rate,
+            warmup_steps=warmup,
+        )
 
     def _build(self) -> keras.Model:
         size = self.protocol.size
@@ -196,7 +200,7 @@ class FoldTrainer:
 
     def _probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """float32 ``(N,)``: the positive class's probabilities, without augmentation."""
-        outputs = self.trainer.predict(pixels, batch_size=self.protocol.batch_size, verbose=0)
+        outputs = self.trainer.predict(pixels, batch_size=self.batch_size, verbose=0)
         return np.asarray(outputs[:, -1], np.float32)
 
 

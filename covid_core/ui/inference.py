@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from functools import partial
+from typing import TypeVar
 
 import keras
 import numpy as np
@@ -13,12 +17,15 @@ from covid_core.data.slices import resize_slice
 from covid_core.explain.activations import ActivationProbe, LayerInfo
 from covid_core.explain.gradcam import CamMaps, GradCam
 from covid_core.models.build import build_model
-from covid_core.models.library import load_network
+from covid_core.models.library import Card, load_network
+from covid_core.ui.background import Job, watch
 from covid_core.ui.networks import RANDOM_SEED, ChosenNetwork
-from covid_core.ui.slices import ChosenSlice
+from covid_core.ui.slices import ChosenSeries, ChosenSlice
 
 NETWORKS_IN_MEMORY = 4  # two pairs; the largest network has a quarter of a gigabyte of weights
 CAMS_PER_NETWORK = 4
+
+T = TypeVar("T")
 
 
 class LoadedNetwork:
@@ -26,31 +33,60 @@ class LoadedNetwork:
 
     Args:
         model: As ``build_model`` makes it.
+        turn: Held while Grad-CAM is traced: one at a time.
+        lock: Held while the network runs.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, turn: threading.Lock, lock: threading.RLock):
         self._model = model
-        self._cams: OrderedDict[str, GradCam] = OrderedDict()
+        self._turn = turn
+        self._lock = lock
+        self._cams: OrderedDict[str, Job[GradCam]] = OrderedDict()
+        self._bookkeeping = threading.Lock()
         self.probe = ActivationProbe(model)
 
-    def cam(self, layer: str) -> GradCam:
-        """Grad-CAM at ``layer``, built at the first call."""
-        if layer not in self._cams:
-            self._cams[layer] = GradCam(self._model, layer)
-            if len(self._cams) > CAMS_PER_NETWORK:
-                self._cams.popitem(last=False)
-        self._cams.move_to_end(layer)
-        return self._cams[layer]
+    def cam(self, layer: str) -> Job[GradCam]:
+        """Grad-CAM at ``layer``, built, traced and run once in the background at the first call."""
+        with self._bookkeeping:
+            if layer not in self._cams:
+                title = f"Tracing Grad-CAM of {self._model.name} at {layer}"
+                self._cams[layer] = Job(title, partial(self._warm_cam, layer), self._turn)
+                if len(self._cams) > CAMS_PER_NETWORK:
+                    self._cams.popitem(last=False)
+            self._cams.move_to_end(layer)
+            return self._cams[layer]
+
+    def forget(self, layer: str) -> None:
+        """Let the next call of ``cam`` begin anew."""
+        with self._bookkeeping:
+            self._cams.pop(layer, None)
+
+    def _warm_cam(self, layer: str) -> GradCam:
+        cam = GradCam(self._model, layer)
+        cam.trace()
+        with self._lock:
+            cam.warm_up()
+        return cam
 
 
 def layers_of(network: ChosenNetwork) -> tuple[LayerInfo, ...]:
-    """The layers of a network, numbered as in the study.
+    """The layers of a network, numbered as in the study. The page shows that it is being loaded.
 
     Raises:
         LibraryError: Its weights are missing or damaged.
     """
-    with _lock():
-        return _loaded(network, network.key).probe.layers
+    return _loaded(network).probe.layers
+
+
+def warm_up(network: ChosenNetwork, layer: str) -> None:
+    """Load a network and trace Grad-CAM at a layer, in the background; the page shows what is being done.
+
+    Does nothing more where that was done before. ``explain`` does the same by itself.
+
+    Raises:
+        LibraryError: Its weights are missing or damaged.
+    """
+    _warm_cam(_loaded(network), layer)
 
 
 def cam_layers(layers: tuple[LayerInfo, ...]) -> list[str]:
@@ -63,7 +99,9 @@ def cam_layers(layers: tuple[LayerInfo, ...]) -> list[str]:
 
 
 def explain(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index: int) -> CamMaps:
-    """Probabilities and raw Grad-CAM map of one slice, kept in this session.
+    """Probabilities and raw Grad-CAM map of one slice, kept in this session with those of its series.
+
+    All slices of a series are computed in one batch at the first of them.
 
     Args:
         network: Network and weights.
@@ -72,13 +110,15 @@ def explain(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index
         class_index: Position in ``network.classes``.
 
     Returns:
-        As ``GradCam.explain`` gives it for a batch of one.
+        As ``GradCam.explain`` gives it for a batch of this one slice.
 
     Raises:
         LibraryError: Its weights are missing or damaged.
         ModelError: The network gives no finite numbers.
     """
-    return _explained(network, network.key, chosen, chosen.digest, layer, class_index)
+    cam = _warm_cam(_loaded(network), layer)
+    series = _explained(cam, network, network.key, chosen.series, chosen.series.digest, layer, class_index)
+    return series.of(chosen.position)
 
 
 def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) -> np.ndarray:
@@ -90,7 +130,24 @@ def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) ->
     Raises:
         LibraryError: Its weights are missing or damaged.
     """
-    return _activated(network, network.key, chosen, chosen.digest, number)
+    return _activated(_loaded(network), network, network.key, chosen, chosen.digest, number)
+
+
+def fold_probabilities(network: ChosenNetwork, cards: Sequence[Card], chosen: ChosenSlice) -> np.ndarray:
+    """What the same architecture with other trained weights says about a slice, kept in this session.
+
+    Args:
+        network: The architecture.
+        cards: Its trained weights, one a fold.
+        chosen: The slice.
+
+    Returns:
+        float32 ``(len(cards), classes)``: probabilities.
+
+    Raises:
+        LibraryError: Weights that are missing or damaged.
+    """
+    return np.stack([_asked(card, f"{card.path} {card.sha256}", chosen, chosen.digest) for card in cards])
 
 
 def seen_by(network: ChosenNetwork, chosen: ChosenSlice) -> np.ndarray:
@@ -102,26 +159,81 @@ def seen_by(network: ChosenNetwork, chosen: ChosenSlice) -> np.ndarray:
 # of a large array's values, and two slices that differ elsewhere would get each other's maps.
 @st.cache_data(scope="session", max_entries=8, show_spinner=False)
 def _explained(
-    _network: ChosenNetwork, network_key: str, _chosen: ChosenSlice, digest: str, layer: str, class_index: int
+    _cam: GradCam,
+    _network: ChosenNetwork,
+    network_key: str,
+    _series: ChosenSeries,
+    digest: str,
+    layer: str,
+    class_index: int,
 ) -> CamMaps:
+    batch = np.stack([resize_slice(pixels, _network.input_size, _network.interpolation) for pixels in _series.pixels])
     with _lock():
-        cam = _loaded(_network, network_key).cam(layer)
-        return cam.explain(seen_by(_network, _chosen)[None, ..., None], class_index)
+        return _cam.explain(batch[..., None], class_index)
+
+
+@st.cache_data(scope="session", max_entries=64, show_spinner=False)
+def _asked(_card: Card, card_key: str, _chosen: ChosenSlice, digest: str) -> np.ndarray:
+    seen = resize_slice(_chosen.pixels, _card.input_size, _card.interpolation)
+    with _lock():
+        # used once a slice: a traced network, or a place among those in memory, would cost more than it saves
+        return np.asarray(load_network(_card)(seen[None, ..., None], training=False))[0]
 
 
 @st.cache_data(scope="session", max_entries=2, show_spinner=False)
-def _activated(_network: ChosenNetwork, network_key: str, _chosen: ChosenSlice, digest: str, number: int) -> np.ndarray:
+def _activated(
+    _loaded: LoadedNetwork,
+    _network: ChosenNetwork,
+    network_key: str,
+    _chosen: ChosenSlice,
+    digest: str,
+    number: int,
+) -> np.ndarray:
     with _lock():
-        return _loaded(_network, network_key).probe.maps(seen_by(_network, _chosen), number)
+        return _loaded.probe.maps(seen_by(_network, _chosen), number)
+
+
+def _loaded(network: ChosenNetwork) -> LoadedNetwork:
+    def forget() -> None:
+        _loading.clear(network, network.key)
+
+    return _made(lambda: _loading(network, network.key), forget)
+
+
+def _warm_cam(loaded: LoadedNetwork, layer: str) -> GradCam:
+    return _made(lambda: loaded.cam(layer), lambda: loaded.forget(layer))
+
+
+def _made(job: Callable[[], Job[T]], forget: Callable[[], None]) -> T:
+    """What a remembered job gives. One that failed, or was dropped by everyone who waited, is forgotten."""
+    while True:
+        try:
+            return watch(job())
+        except CancelledError:  # dropped just before this page came to wait for it
+            forget()
+        except Exception:  # a file may have been restored, memory been freed, when the reader tries again
+            forget()
+            raise
 
 
 @st.cache_resource(max_entries=NETWORKS_IN_MEMORY, show_spinner=False)
-def _loaded(_network: ChosenNetwork, network_key: str) -> LoadedNetwork:
-    if _network.card:
-        return LoadedNetwork(load_network(_network.card))
-    keras.utils.set_random_seed(RANDOM_SEED)
-    size = _network.input_size
-    return LoadedNetwork(build_model(_network.spec.name, (size, size, 1), len(_network.classes)))
+def _loading(_network: ChosenNetwork, network_key: str) -> Job[LoadedNetwork]:
+    turn, lock = _turn(), _lock()  # taken here: the job runs without Streamlit
+
+    def load() -> LoadedNetwork:
+        if _network.card:
+            return LoadedNetwork(load_network(_network.card), turn, lock)
+        keras.utils.set_random_seed(RANDOM_SEED)
+        size = _network.input_size
+        return LoadedNetwork(build_model(_network.spec.name, (size, size, 1), len(_network.classes)), turn, lock)
+
+    return Job(f"Loading {_network.spec.name}", load, turn)
+
+
+@st.cache_resource(show_spinner=False)
+def _turn() -> threading.Lock:
+    """One network made ready at a time: building and tracing are Python, two at once only take twice as long."""
+    return threading.Lock()
 
 
 @st.cache_resource(show_spinner=False)

@@ -78,6 +78,7 @@ def draw_pair(
         threshold = choose(
             st.segmented_control, "Threshold on", list(THRESHOLDS), "threshold", default="Heat", required=True
         )
+    inference.warm_up(partner, layer)
     with st.spinner("Computing both maps …"):
         heat = {
             one: resize_heat(normalise(inference.explain(one, chosen, layer, class_index).maps[0]), chosen.pixels.shape)

@@ -152,7 +152,8 @@ def test_a_bad_upload_gives_a_message_and_loses_nothing(open_page, trained, pict
     app = open_page("gradcam", network="Modified-EfficientNetB0", layer="top_conv")
     app.file_uploader(key="upload").set_value(("good.png", picture, "image/png")).run()
     before = probabilities(app)
-    app.file_uploader(key="upload").set_value(("bad*_name_.png", content, "image/png")).run()
+    both = [("good.png", picture, "image/png"), ("bad*_name_.png", content, "image/png")]
+    app.file_uploader(key="upload").set_value(both).run()
     assert not app.exception
     assert len(app.error) == 1
     assert "Traceback" not in app.error[0].value
@@ -162,6 +163,59 @@ def test_a_bad_upload_gives_a_message_and_loses_nothing(open_page, trained, pict
     assert app.selectbox(key="layer").value == "top_conv"
     app.file_uploader(key="upload").set_value(("good.png", picture, "image/png")).run()
     assert not app.error
+
+
+def test_slices_of_one_scan_are_a_series_with_a_slider(open_page, trained, picture):
+    from covid_core.data.phantom import sample_slices
+    from covid_core.explain.report import png
+
+    app = open_page("gradcam")
+    others = [(f"scan-{n}.png", png(sample_slices(100)[n % 6].pixels), "image/png") for n in (10, 9)]
+    app.file_uploader(key="upload").set_value([*others, ("scan-1.png", picture, "image/png")]).run()
+    assert not app.exception
+    slider = app.slider(key="slice_number")
+    assert (slider.min, slider.max, slider.value) == (1, 3, 1)
+    named, values = [], []
+    for number in (1, 2, 3):
+        app.slider(key="slice_number").set_value(number).run()
+        named += [caption.value for caption in app.caption if caption.value.startswith("scan-")]
+        values.append(probabilities(app)["Probability of COVID"])
+    assert named == ["scan-1.png", "scan-9.png", "scan-10.png"]
+    app.file_uploader(key="upload").set_value(others[1]).run()
+    assert "slice_number" not in [slider.key for slider in app.slider]
+    assert probabilities(app)["Probability of COVID"] == pytest.approx(values[1], abs=1e-3)
+
+
+def test_the_generated_series_is_explained_in_one_batch(open_page, trained, monkeypatch):
+    from covid_core.explain.gradcam import GradCam
+
+    batches = []
+    plain = GradCam.explain
+
+    def counted(self, slices, *arguments, **options):
+        batches.append(len(slices))
+        return plain(self, slices, *arguments, **options)
+
+    monkeypatch.setattr(GradCam, "explain", counted)
+    app = open_page("gradcam", slice="Generated series")
+    before = [image.value for image in app.get("image")]
+    app.slider(key="slice_number").set_value(3).run()
+    assert not app.exception
+    assert [image.value for image in app.get("image")] != before
+    assert batches.count(12) == 2  # the pair, each once: moving the slider runs no network
+
+
+def test_taking_the_file_away_takes_the_slice_away(open_page, trained, picture):
+    app = open_page("gradcam")
+    app.file_uploader(key="upload").set_value(("mine.png", picture, "image/png")).run()
+    app.file_uploader(key="upload").set_value([]).run()
+    assert not app.exception
+    assert "slice_or_upload" not in [box.key for box in app.selectbox]
+    app.file_uploader(key="upload").set_value(("mine.png", picture, "image/png")).run()
+    app.switch_page("pages/activations.py").run()
+    app.button(key="remove_upload").click().run()
+    assert not app.exception
+    assert "slice_or_upload" not in [box.key for box in app.selectbox]
 
 
 def test_uploads_do_not_reach_another_session(open_page, trained, picture):
@@ -196,3 +250,58 @@ def test_the_slice_chosen_beside_an_upload_comes_along_to_the_next_page(open_pag
     app.selectbox(key="slice_or_upload").select("Generated non-COVID 1").run()
     app.switch_page("pages/activations.py").run()
     assert app.selectbox(key="slice_or_upload").value == "Generated non-COVID 1"
+
+
+def test_a_second_slice_stands_beside_the_first(open_page, trained):
+    app = open_page("gradcam", slice="Generated COVID 1", second="Generated non-COVID 1")
+    (note,) = (caption.value for caption in app.caption if "divided by its own maximum" in caption.value)
+    assert "maxima are" in note
+    pair = [caption for caption in captions(app) if "probability of COVID" in caption]
+    assert [caption.split(" ·")[0] for caption in pair] == ["Generated COVID 1", "Generated non-COVID 1"]
+    assert pair[0].endswith(f"{probabilities(app)['Probability of COVID']:.4f}")
+    assert pair[0] != pair[1]
+    app.selectbox(key="second").select("No second slice").run()
+    assert not app.exception
+    assert not any("probability of COVID" in caption for caption in captions(app))
+
+
+def test_the_networks_of_other_folds_are_asked_on_demand(open_page, trained):
+    app = open_page("gradcam")
+    assert not app.dataframe
+    app.toggle(key="fold_spread").set_value(True).run()
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert table["Fold"].tolist() == ["round 1, fold 1", "round 1, fold 2"]
+    # both cards of this test share one file of weights
+    assert set(table["Probability of COVID"]) == {f"{probabilities(app)['Probability of COVID']:.4f}"}
+    app.selectbox(key="network").select("Modified-EfficientNetB0").run()
+    assert "fold_spread" not in [toggle.key for toggle in app.toggle]  # one fold has no spread
+
+
+def test_a_report_has_the_pictures_and_parameters_and_no_name_of_a_file(trained):
+    import io
+    import json
+    import zipfile
+
+    import numpy as np
+
+    from covid_core.explain.gradcam import CamMaps
+    from covid_core.models.library import list_networks
+    from covid_core.ui.downloads import map_report
+    from covid_core.ui.networks import ChosenNetwork
+    from covid_core.ui.slices import as_chosen
+
+    card = list_networks([trained])["EfficientNetB0"][0]
+    network = ChosenNetwork(zoo.get("EfficientNetB0"), card)
+    result = CamMaps(np.ones((1, 2, 2), np.float32), np.float32([[0.2, 0.8]]), np.float32([1.4]), "margin", "top", 1)
+    chosen = as_chosen(np.full((8, 8), 90), "somebody.png", uploaded=True)
+    heat = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    content = map_report(network, chosen, result, heat, np.zeros((8, 8, 3), np.uint8), 0.4)
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    assert archive.namelist() == ["slice.png", "heat.png", "overlay.png", "report.json"]
+    report = json.loads(archive.read("report.json"))
+    assert report["weights"]["sha256"] == card.sha256
+    assert report["slice"]["sha256_of_grey_values"] == chosen.digest
+    assert report["picture"]["share_over_half_maximum"] == 0.5
+    assert report["map"]["probabilities"]["COVID"] == pytest.approx(0.8)
+    assert b"somebody" not in content + archive.read("report.json")

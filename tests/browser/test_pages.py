@@ -70,6 +70,25 @@ def test_the_leaderboard_is_drawn_soon_and_without_tensorflow(fresh_server, visi
     visit.check()
 
 
+def test_a_network_is_made_ready_in_the_background_and_another_can_be_picked_meanwhile(fresh_server, visit):
+    page = visit.page
+    page.goto(f"{fresh_server.url}/gradcam?network=EfficientNetB7&random=true")
+    visit.accept()
+    state = page.get_by_test_id("stExpander").filter(has_text="EfficientNetB7").filter(has_text=" s …")
+    expect(state).to_be_visible(timeout=60_000)
+    picker = page.get_by_role("combobox", name="Network")
+    picker.click()
+    picker.fill("EfficientNetB0")
+    picker.press("Enter")
+    # the largest network takes longer than this to build and trace
+    expect(page.get_by_text("Trained: round 1, fold 1")).to_be_visible(timeout=4_000)
+    expect(state).to_have_count(0)
+    expect(page.locator(LANDMARKS["gradcam"]).first).to_be_visible(timeout=120_000)
+    visit.settle()
+    expect(page.get_by_text(" s …")).to_have_count(0)
+    visit.check()
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_screenshot(server, visit, name, pytestconfig):
     visit.page.goto(f"{server.url}/{name}")

@@ -4,6 +4,7 @@ import pytest
 from covid_core.errors import ModelError
 from covid_core.models import zoo
 from covid_core.results.published import published_rows
+from covid_core.training.protocol import Protocol
 
 keras = pytest.importorskip("keras")
 from covid_core.models.build import SCALING_LAYER, build_model  # noqa: E402
@@ -172,8 +173,10 @@ def test_what_cannot_be_built_is_refused_with_a_reason(arguments, message):
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_at_380_pixels(backbone):
-    """Parameter counts of both variants agree with the published ones, and Grad-CAM's layer feeds the pooling."""
+    """Parameter counts of both variants agree with the published ones, Grad-CAM's layer feeds the pooling, and the
+    activations of a training step stay within the memory that the protocol's batch sizes are chosen for."""
     published = published_rows().set_index("model")["parameters_millions"]
+    protocol = Protocol()
     for name in (backbone, f"Modified-{backbone}"):
         model = build_model(name)
         assert model.output_shape == (None, 2)
@@ -181,7 +184,15 @@ def test_every_backbone_at_380_pixels(backbone):
         pooling = model.get_layer("global_pooling")
         assert model.get_layer(zoo.get(name).cam_layer).output is pooling.input
         assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+        assert step_gib(model, protocol.batch_size_of(name)) < 16
+        assert name not in protocol.backbone_batch_sizes or step_gib(model, protocol.batch_size) > 16
         keras.backend.clear_session()
+
+
+def step_gib(model, batch_size):
+    """Activations of one step in bfloat16: the outputs of all layers, which the backward pass reads."""
+    values = sum(int(np.prod(operation.output.shape[1:])) for operation in model.operations)
+    return 2 * values * batch_size / 2**30
 
 
 @pytest.mark.slow

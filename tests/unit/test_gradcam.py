@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import weakref
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from covid_core.errors import ModelError
 from covid_core.explain import heatmap
@@ -151,7 +154,8 @@ def test_the_result_depends_neither_on_batching_nor_on_dtype_and_is_traced_once(
     slices = grey_slices(5).round()
     maps, probabilities = cam(slices)
     for same_maps, same_probabilities in (
-        cam(slices, batch_size=2),
+        cam(slices, memory_bound=2 * cam._slice_bytes),
+        cam(slices, memory_bound=1),
         cam(slices.astype(np.uint8)),
         [np.concatenate(parts) for parts in zip(*(cam(one[None]) for one in slices), strict=True)],
     ):
@@ -159,6 +163,90 @@ def test_the_result_depends_neither_on_batching_nor_on_dtype_and_is_traced_once(
         np.testing.assert_allclose(same_probabilities, probabilities, atol=1e-6)
     cam(slices, class_index=0)
     assert cam._compiled.experimental_get_tracing_count() == 1
+
+
+def test_as_many_slices_go_at_once_as_the_memory_bound_holds():
+    cam = GradCam(randomise(tiny_network()))
+    run, passes = cam._compiled.get_concrete_function(), []
+
+    def counted(slices, class_index):
+        passes.append(len(slices))
+        return run(slices, class_index)
+
+    cam._compiled = SimpleNamespace(get_concrete_function=lambda: counted)
+    for bound, expected in (
+        (5 * cam._slice_bytes, [5]),
+        (5 * cam._slice_bytes - 1, [4, 1]),
+        (2 * cam._slice_bytes, [2, 2, 1]),
+        (1, [1, 1, 1, 1, 1]),  # a slice that does not fit goes alone
+    ):
+        passes.clear()
+        cam(grey_slices(5), memory_bound=bound)
+        assert passes == expected
+
+
+def live_bytes(graph, values, targets):
+    """The most bytes that tensors of ``graph.run`` hold at once, by watching which of them still exist."""
+    alive, peak = [], 0
+
+    def watch(position, tensor):
+        nonlocal peak
+        alive.append(weakref.ref(tensor))
+        peak = max(peak, sum(one().numpy().nbytes for one in alive if one() is not None))
+
+    graph.run(values, targets, visit=watch)
+    return peak
+
+
+@pytest.mark.parametrize("layer", ["top", "branch", "scaled"])
+def test_the_memory_of_a_slice_is_what_really_stands_in_memory(layer):
+    cam = GradCam(tiny_network(), layer)
+    graph, cut, shape = cam._graph, [cam._position, *cam._bypass], (SIZE, SIZE, 1)
+    to_the_layer = graph.peak_bytes([graph.input], cut, shape)
+    # the slice itself is gone by then: the scaling layer alone reads it
+    assert to_the_layer == live_bytes(graph, {graph.input: tf.constant(grey_slices(1))}, cut)
+    behind_it = graph.peak_bytes(cut, [cam._logits_position], shape, keep=True)
+    if layer == "top":
+        assert behind_it == 4 * (5 * 5 * 7 + 7)  # its maps and their means, float32
+    assert cam._slice_bytes == max(to_the_layer, 2 * behind_it)
+
+
+def test_a_network_for_any_size_counts_the_memory_of_the_slices_at_hand():
+    def network(size):
+        slices = keras.Input((size, size, 1))
+        x = keras.layers.Conv2D(4, 3, strides=2, name="conv")(slices)
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        return keras.Model(slices, keras.layers.Dense(2, activation="softmax")(x))
+
+    any_size, fixed = GradCam(network(None)), GradCam(network(20))
+    for bound in (10_000, 100_000):
+        assert any_size.slices_in_a_pass(bound, (20, 20, 1)) == fixed.slices_in_a_pass(bound)
+    assert any_size.slices_in_a_pass(100_000, (40, 40, 1)) < fixed.slices_in_a_pass(100_000)
+    assert any_size(grey_slices(3, 20))[0].shape == (3, 9, 9)
+
+
+def test_a_batch_of_one_keeps_its_axis():
+    maps, probabilities = GradCam(randomise(tiny_network()))(grey_slices(1))
+    assert maps.shape == (1, 5, 5)
+    assert probabilities.shape == (1, 2)
+
+
+def test_the_slice_itself_can_be_the_layer():
+    """The gradient's mean over the slice is then the slope along its brightness, in float64 by finite differences."""
+    model = randomise(tiny_network(), seed=2)
+    reference = tiny_network(dtype="float64")
+    reference.set_weights(model.get_weights())
+    slices = grey_slices(4)
+    up, down = (
+        score_of(np.log(reference(slices.astype(np.float64) + sign * 1e-4).numpy()), 1, "margin") for sign in (1, -1)
+    )
+    slope = (up - down) / 2e-4 / SIZE**2
+    assert np.abs(slope).max() > 0
+    cam = GradCam(model, "slice")
+    for class_index, sign in ((1, 1), (0, -1)):  # what speaks for one of two classes speaks against the other
+        expected = np.maximum(sign * slope[:, None, None] * slices[..., 0], 0)
+        maps, _ = cam(slices, class_index)
+        np.testing.assert_allclose(maps, expected, rtol=1e-3, atol=1e-3 * np.abs(slope).max() * 255)
 
 
 def test_the_record_says_what_it_is_and_leads_from_margin_to_probability():
@@ -302,8 +390,8 @@ def test_what_does_not_exist_is_refused():
     for class_index in (-1, 2):
         with pytest.raises(ModelError, match=f"0 to 1. Received: {class_index}"):
             GradCam(model)(grey_slices(), class_index)
-    with pytest.raises(ModelError, match="batch size"):
-        GradCam(model)(grey_slices(), batch_size=0)
+    with pytest.raises(ModelError, match="memory bound of 1 byte"):
+        GradCam(model)(grey_slices(), memory_bound=0)
 
 
 def test_networks_of_another_build_are_refused():
@@ -391,3 +479,15 @@ def test_equals_tf_keras_vis(name):
 )
 def test_equals_tf_keras_vis_in_every_family(name, layers):
     assert_equals_tf_keras_vis(name, 96, layers, scores=("probability",))
+
+
+def test_one_slice_of_a_batch_is_the_batch_of_that_slice():
+    cam = GradCam(tiny_network())
+    slices = np.random.default_rng(3).uniform(0, 255, (3, SIZE, SIZE, 1)).astype(np.float32)
+    batch = cam.explain(slices)
+    for position in range(3):
+        one, alone = batch.of(position), cam.explain(slices[position : position + 1])
+        np.testing.assert_allclose(one.maps, alone.maps, atol=1e-6)
+        np.testing.assert_allclose(one.probabilities, alone.probabilities, atol=1e-6)
+        np.testing.assert_allclose(one.margins, alone.margins, atol=1e-5)
+        assert (one.layer, one.score, one.class_index) == (batch.layer, batch.score, batch.class_index)

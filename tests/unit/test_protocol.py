@@ -1,5 +1,7 @@
+import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +9,8 @@ from covid_core.errors import ModelError, ProtocolError
 from covid_core.models import zoo
 from covid_core.training.protocol import PRESETS, Protocol
 from covid_core.training.selection import select_networks
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_the_paper_preset_is_the_study():
@@ -43,6 +47,20 @@ def test_vgg_has_a_rate_of_its_own_until_one_is_given_for_all():
     assert protocol.with_learning_rate(0.01).learning_rate_of("VGG19") == 0.01
 
 
+def test_the_largest_networks_take_smaller_batches_until_one_size_is_given_for_all():
+    protocol = Protocol()
+    assert protocol.batch_size_of("Modified-EfficientNetB7") < protocol.batch_size_of("EfficientNetB5")
+    assert protocol.batch_size_of("EfficientNetB5") == protocol.batch_size
+    assert protocol.with_batch_size(8).batch_size_of("EfficientNetB7") == 8
+
+
+def test_the_shipped_experiment_can_be_continued():
+    """Its protocol is still spelled as it was when it was named."""
+    (file,) = (REPOSITORY / "results" / "measured").glob("sars-cov-2-ct-128px-40-epochs/experiments.csv")
+    (row,) = csv.DictReader(file.open())
+    assert json.loads(row["protocol"]) == Protocol(size=128, epochs=40).with_batch_size(16).identity()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -50,6 +68,7 @@ def test_vgg_has_a_rate_of_its_own_until_one_is_given_for_all():
         {"folds": 1},
         {"size": 16},
         {"batch_size": 0},
+        {"backbone_batch_sizes": {"VGG16": 0}},
         {"learning_rate": 0.0},
         {"dropout": 1.0},
         {"split": "patient"},

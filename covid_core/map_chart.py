@@ -1,0 +1,85 @@
+"""A heat map that can be read: the picture, with grey value and heat under the pointer."""
+
+from __future__ import annotations
+
+import base64
+
+import altair as alt
+import cv2
+import numpy as np
+import pandas as pd
+
+CELLS = 48
+"""Cells along the longer side: fine enough to point at a vessel, few enough to draw at once."""
+
+
+def readable_map(picture: np.ndarray, grey: np.ndarray, heat: np.ndarray, width: int = 480) -> alt.LayerChart:
+    """A picture under a grid of invisible cells that tell their place, grey value and heat.
+
+    Args:
+        picture: uint8 RGB ``(H, W, 3)``, e.g. an overlay.
+        grey: ``(H, W)``, grey values 0-255.
+        heat: float ``(H, W)`` in 0-1.
+        width: Of the chart in pixels; its height keeps the picture's shape.
+
+    Returns:
+        Chart whose tooltip shows column and row of a cell's centre and the cell's mean grey value and heat.
+    """
+    rows, columns = grey.shape
+    encoded, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    assert encoded, "OpenCV encodes every uint8 picture"
+    height = round(width * rows / columns)
+    url = "data:image/png;base64," + base64.b64encode(data.tobytes()).decode()
+    x_scale = alt.Scale(domain=[0, columns], nice=False)
+    y_scale = alt.Scale(domain=[rows, 0], nice=False)  # rows count from the top
+    image = (
+        alt.Chart(pd.DataFrame({"x": [columns / 2], "y": [rows / 2], "url": [url]}))
+        .mark_image(width=width, height=height, aspect=False)
+        .encode(
+            x=alt.X("x:Q", scale=x_scale, axis=None),
+            y=alt.Y("y:Q", scale=y_scale, axis=None),
+            url="url:N",
+        )
+    )
+    pointed = alt.selection_point(name="pointed", on="pointerover", clear="pointerout", nearest=False, empty=False)
+    cells = (
+        alt.Chart(_cells(grey, heat))
+        .mark_rect(fill="white", fillOpacity=0, stroke="white")
+        .encode(
+            x=alt.X("left:Q", scale=x_scale),
+            x2="right:Q",
+            y=alt.Y("top:Q", scale=y_scale),
+            y2="bottom:Q",
+            strokeWidth=alt.condition(pointed, alt.value(1.5), alt.value(0)),
+            tooltip=[
+                alt.Tooltip("column:Q", title="Column", format=".0f"),
+                alt.Tooltip("row:Q", title="Row", format=".0f"),
+                alt.Tooltip("grey:Q", title="Grey value, 0–255", format=".0f"),
+                alt.Tooltip("heat:Q", title="Heat, 0–1", format=".3f"),
+            ],
+        )
+        .add_params(pointed)
+    )
+    return alt.layer(image, cells).properties(width=width, height=height).configure_view(stroke=None)
+
+
+def _cells(grey: np.ndarray, heat: np.ndarray) -> pd.DataFrame:
+    """One row a cell: its edges and centre in pixels, and the means over its pixels."""
+    rows, columns = grey.shape
+    cell = max(1, max(rows, columns) / CELLS)
+    down, across = max(1, round(rows / cell)), max(1, round(columns / cell))
+    means = [
+        cv2.resize(np.asarray(one, np.float32), (across, down), interpolation=cv2.INTER_AREA) for one in (grey, heat)
+    ]
+    top, left = (one.ravel() for one in np.mgrid[:down, :across])
+    frame = pd.DataFrame(
+        {
+            "left": left * columns / across,
+            "right": (left + 1) * columns / across,
+            "top": top * rows / down,
+            "bottom": (top + 1) * rows / down,
+            "grey": means[0].ravel().round(2),
+            "heat": means[1].ravel().round(4),
+        }
+    )
+    return frame.assign(column=(frame["left"] + frame["right"]) / 2, row=(frame["top"] + frame["bottom"]) / 2)
