@@ -57,6 +57,8 @@ def navigation() -> st.Page:
         [
             leaderboard,
             st.Page(folder / "gradcam.py", title="Grad-CAM"),
+            st.Page(folder / "methods.py", title="Methods"),
+            st.Page(folder / "evidence.py", title="Can the maps be trusted?"),
             st.Page(folder / "activations.py", title="Activations"),
             st.Page(folder / "figures.py", title="Figures"),
             st.Page(folder / "studies.py", title="Map studies"),

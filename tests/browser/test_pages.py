@@ -14,6 +14,8 @@ pytestmark = pytest.mark.browser
 PAGES = {
     "leaderboard": "Leaderboard",
     "gradcam": "Grad-CAM",
+    "methods": "Methods",
+    "evidence": "Can the maps be trusted?",
     "activations": "Activations",
     "figures": "Figures",
     "studies": "Map studies",
@@ -25,6 +27,8 @@ MOST_SECONDS = 8  # the goal is 3 on an idle machine; a shared one, or one that 
 LANDMARKS = {
     "leaderboard": "[data-testid=stVegaLiteChart]",
     "gradcam": "[data-testid=stImage] img",
+    "methods": "[data-testid=stImage] img",
+    "evidence": "[data-testid=stVegaLiteChart]",
     "activations": "[data-testid=stImage] img",
     "figures": "[data-testid=stImage] img",
     "studies": "[data-testid=stVegaLiteChart]",

@@ -1,0 +1,275 @@
+"""From measures of single slices to means with intervals, and to whether a map beats its controls."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit  # Student's t quantile; scipy.stats would take far longer to import
+
+from covid_core.explain.evaluation import JUDGED, MEASURES
+from covid_core.explain.method_names import METHODS, PIXEL_METHODS
+
+LEVEL = 0.95
+LEAST_LOSS = 0.2
+"""Mean probability that a blurred slice has to lose before deletion and insertion mean something."""
+
+FACTS = "slice"
+"""Method of the measures that belong to a slice itself, whatever map it gets."""
+
+RANDOM, RANDOM_PIXELS, CENTRED = "control random", "control random pixels", "control centred"
+SHUFFLED, RANDOM_WEIGHTS = "gradcam shuffled", "gradcam random weights"
+"""Maps that must not beat the controls, with the number of a seed behind them: ``"gradcam shuffled 1"``."""
+
+FOLDS = "gradcam folds"
+NULLS = {SHUFFLED: "Grad-CAM with shuffled pixels", RANDOM_WEIGHTS: "Grad-CAM of random weights"}
+CONTROLS = {"random": "random maps", "centred": "a Gaussian in the middle"}
+
+BOTH, ONLY_RANDOM, ONLY_CENTRED, NEITHER, UNKNOWN = "both", "random only", "centred only", "neither", "not defined"
+
+
+class Mean(NamedTuple):
+    """A mean with its confidence interval; NaN where it is not defined."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+
+def mean_of_groups(values: np.ndarray, groups: np.ndarray, level: float = LEVEL) -> Mean:
+    """Mean over groups with Student's t interval, every group counting once.
+
+    Slices of one patient are no independent observations: each patient gives one number, the mean of theirs.
+
+    Args:
+        values: Float ``(N,)``; NaN is skipped.
+        groups: ``(N,)``: the patient of each value.
+        level: Confidence level.
+
+    Returns:
+        Mean and bounds, not cut off; ``count`` is the number of groups. One group has a mean and no interval.
+    """
+    known = ~np.isnan(values)
+    means = pd.Series(np.asarray(values)[known]).groupby(np.asarray(groups)[known]).mean().to_numpy()
+    if len(means) == 0:
+        return Mean(np.nan, np.nan, np.nan, 0)
+    if len(means) == 1:
+        return Mean(float(means[0]), np.nan, np.nan, 1)
+    half = stdtrit(len(means) - 1, (1 + level) / 2) * means.std(ddof=1) / np.sqrt(len(means))
+    return Mean(float(means.mean()), float(means.mean() - half), float(means.mean() + half), len(means))
+
+
+def summary(measures: pd.DataFrame) -> pd.DataFrame:
+    """One row a network, method and measure: the mean beside that of its controls on the same slices.
+
+    Args:
+        measures: As ``ResultsStore.measures`` gives them, of one data set and setting; columns ``subject``, ``method``,
+            ``slice``, ``measure``, ``value``.
+
+    Returns:
+        ``subject``, ``method``, ``measure``; ``mean``, ``low``, ``high`` of the map; ``slices``, ``groups`` (counts);
+        for each control ``<control>`` (its mean) and ``<control>_gain``, ``_gain_low``, ``_gain_high``: how much better
+        the map is, positive in the measure's better direction, paired by slice; ``beats``: which controls it is better
+        than, with an interval that excludes zero.
+    """
+    rows = []
+    for subject, of_subject in measures.groupby("subject", sort=True):
+        values = of_subject.pivot(index=["method", "measure"], columns="slice", values="value")
+        groups = _groups(values)
+        methods = [name for name in METHODS if name in values.index.get_level_values("method")]
+        for method in methods:
+            random = RANDOM_PIXELS if method in PIXEL_METHODS else RANDOM
+            for name in MEASURES:
+                row = _compared(values, groups, method, name, {"random": random, "centred": CENTRED})
+                if row is not None:
+                    rows.append({"subject": subject, "method": method, "measure": name} | row)
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def null_summary(measures: pd.DataFrame) -> pd.DataFrame:
+    """The same for maps that must not beat the controls: one number a seed, the interval over the seeds.
+
+    Args:
+        measures: As for ``summary``.
+
+    Returns:
+        ``subject``, ``null`` (``SHUFFLED`` or ``RANDOM_WEIGHTS``), ``measure``, ``seeds`` (those with a defined value),
+        ``mean`` over the seeds; for each control ``<control>_gain`` with ``_low`` and ``_high``; ``beats``.
+    """
+    rows = []
+    for subject, of_subject in measures.groupby("subject", sort=True):
+        values = of_subject.pivot(index=["method", "measure"], columns="slice", values="value")
+        groups = _groups(values)
+        present = sorted(set(values.index.get_level_values("method")))
+        for null in NULLS:
+            seeds = [method for method in present if method.startswith(f"{null} ")]
+            for name in MEASURES:
+                compared = [
+                    _compared(values, groups, seed, name, {"random": RANDOM, "centred": CENTRED}) for seed in seeds
+                ]
+                compared = [row for row in compared if row is not None and row["slices"]]
+                if not compared:
+                    continue
+                row = {"subject": subject, "null": null, "measure": name, "seeds": len(compared)}
+                row["mean"] = float(np.mean([one["mean"] for one in compared]))
+                for control in CONTROLS:
+                    gains = np.array([one[f"{control}_gain"] for one in compared])
+                    gain = mean_of_groups(gains, np.arange(len(gains)))
+                    row |= dict(zip(_gain_columns(control), gain[:3], strict=True))
+                rows.append(row | {"beats": _beaten(row)})
+    return pd.DataFrame(rows, columns=_NULL_COLUMNS)
+
+
+def verdict(rows: pd.DataFrame) -> str:
+    """In words whether one method of one network beats its controls.
+
+    Args:
+        rows: The rows of ``summary`` of one subject and method.
+
+    Returns:
+        One or two sentences.
+    """
+    judged = rows[rows["measure"].isin(JUDGED)]
+    judged = judged[judged["beats"] != UNKNOWN]
+    if judged.empty:
+        return "Nothing to judge: the maps are empty, or too few slices were measured for an interval."
+    labels = {name: MEASURES[name].label.lower().replace("iou", "IoU") for name in judged["measure"]}
+    by = {beats: _listed([labels[name] for name in of["measure"]]) for beats, of in judged.groupby("beats")}
+    parts = []
+    if BOTH in by:
+        parts.append(f"Beats both controls by {by[BOTH]}.")
+    if ONLY_RANDOM in by:
+        parts.append(f"Beats random maps, but not a Gaussian in the middle, by {by[ONLY_RANDOM]}.")
+    if ONLY_CENTRED in by:
+        parts.append(f"Beats a Gaussian in the middle, but not random maps, by {by[ONLY_CENTRED]}.")
+    if NEITHER in by:
+        parts.append(f"{'No better than either control' if parts else 'Beats neither control'} by {by[NEITHER]}.")
+    return " ".join(parts)
+
+
+def sanity(measures: pd.DataFrame) -> pd.DataFrame:
+    """Means over all slices of what belongs to slices and networks, one row a network.
+
+    Args:
+        measures: As for ``summary``.
+
+    Returns:
+        ``subject``, then as far as they were measured: ``probability`` and ``blurred probability`` of the slice's own
+        class, ``randomised rank`` and ``randomised ssim`` (likeness of Grad-CAM to that of random weights, over all
+        seeds) and ``fold rank`` (rank correlation between the folds' maps).
+    """
+    wanted = ["probability", "blurred probability", "randomised rank", "randomised ssim", "fold rank"]
+    of = measures[measures["measure"].isin(wanted)]
+    means = of.groupby(["subject", "measure"])["value"].mean().unstack()
+    return means.reindex(columns=[name for name in wanted if name in means]).reset_index()
+
+
+def curve_notes(means: pd.DataFrame) -> list[str]:
+    """Where deletion and insertion say little, because blurring a slice takes nothing away from its class.
+
+    Args:
+        means: As ``sanity`` gives them.
+
+    Returns:
+        One sentence a network that it holds for.
+    """
+    if "blurred probability" not in means:
+        return []
+    return [
+        f"{row['subject']} gives a blurred slice a mean probability of {row['blurred probability']:.2f} for the "
+        f"slice's own class, and the slice itself {row['probability']:.2f}: deleting takes little away, so deletion "
+        "and insertion say little here."
+        for row in means.to_dict("records")
+        if row["blurred probability"] > row["probability"] - LEAST_LOSS
+    ]
+
+
+def caveats(trained: dict[str, tuple[str, int]], dataset: str, groups_are: str, all_positive: bool) -> list[str]:
+    """What has to be said beside the numbers.
+
+    Args:
+        trained: Network to the name of the data set that it was trained on, and the size of its slices in pixels.
+        dataset: Name of the data set that was measured.
+        groups_are: What counts once in an interval, see ``AnnotatedDataset``.
+        all_positive: Whether all slices are of the positive class.
+    """
+    trained_on = sorted({f"{name} at {size} px" for name, size in trained.values()})
+    notes = [
+        "Each map explains the slice's own class. 'Beats' means: paired by slice, the 95 % interval of the mean "
+        "difference lies on the better side of zero. Intervals are not corrected for their number.",
+        f"The networks were trained on {', '.join(trained_on)}; {dataset} is "
+        + (
+            "the same data set: slices among them were trained on."
+            if all(name == dataset for name, _ in trained.values())
+            else "another domain, with a window, contrast and size of its own: they may be wrong there, and a map of a "
+            "wrong answer shows what misled it."
+        ),
+    ]
+    if all_positive:
+        notes.append("Every slice is positive: nothing is said about maps of other slices.")
+    if groups_are != "patient":
+        notes.append(
+            f"Patients are not known: every {groups_are} counts once, and intervals are too narrow if patients reach "
+            "further."
+        )
+    return notes
+
+
+def interval_text(mean: float, low: float, high: float, signed: bool = False) -> str:
+    """``0.512 (0.490 to 0.534)``; the mean alone where there is no interval."""
+    form = "{:+.3f}" if signed else "{:.3f}"
+    if np.isnan(low):
+        return form.format(mean)
+    return f"{form.format(mean)} ({form.format(low)} to {form.format(high)})"
+
+
+def _groups(values: pd.DataFrame) -> np.ndarray:
+    """The group of each slice; a slice of its own where none was noted."""
+    if (FACTS, "group") in values.index:
+        return values.loc[(FACTS, "group")].to_numpy()
+    return np.arange(values.shape[1])
+
+
+def _compared(
+    values: pd.DataFrame, groups: np.ndarray, method: str, name: str, controls: dict[str, str]
+) -> dict[str, float] | None:
+    if (method, name) not in values.index:
+        return None
+    of_map = values.loc[(method, name)].to_numpy(float)
+    if np.isnan(of_map).all():
+        return None
+    mean = mean_of_groups(of_map, groups)
+    # no share can lie outside 0-1: cutting the interval there loses no coverage
+    row = {"mean": mean.mean, "low": max(mean.low, 0.0), "high": min(mean.high, 1.0)}
+    row |= {"slices": int((~np.isnan(of_map)).sum()), "groups": mean.count}
+    for control, stored in controls.items():
+        known = (stored, name) in values.index
+        of_control = values.loc[(stored, name)].to_numpy(float) if known else np.full_like(of_map, np.nan)
+        gain = mean_of_groups(MEASURES[name].better * (of_map - of_control), groups)
+        row[control] = mean_of_groups(np.where(np.isnan(of_map), np.nan, of_control), groups).mean
+        row |= dict(zip(_gain_columns(control), gain[:3], strict=True))
+    return row | {"beats": _beaten(row)}
+
+
+def _beaten(row: dict[str, float]) -> str:
+    lows = {control: row[f"{control}_gain_low"] for control in CONTROLS}
+    if any(np.isnan(low) for low in lows.values()):
+        return UNKNOWN
+    beaten = tuple(control for control, low in lows.items() if low > 0)
+    return {(): NEITHER, ("random",): ONLY_RANDOM, ("centred",): ONLY_CENTRED}.get(beaten, BOTH)
+
+
+def _gain_columns(control: str) -> list[str]:
+    return [f"{control}_gain{bound}" for bound in ("", "_low", "_high")]
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+_OF_CONTROLS = [column for control in CONTROLS for column in (control, *_gain_columns(control))]
+_COLUMNS = ["subject", "method", "measure", "mean", "low", "high", "slices", "groups", *_OF_CONTROLS, "beats"]
+_GAINS = [column for control in CONTROLS for column in _gain_columns(control)]
+_NULL_COLUMNS = ["subject", "null", "measure", "seeds", "mean", *_GAINS, "beats"]

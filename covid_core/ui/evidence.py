@@ -1,0 +1,150 @@
+"""A card beside a live map: is it any good? Computed in the background; the page stays usable meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from covid_core.errors import CovidCoreError
+from covid_core.explain.evaluation import MEASURES
+from covid_core.explain.live import DRAWS, SHOWN, LiveEvidence
+from covid_core.ui.background import Job
+from covid_core.ui.errors import error_box, plain
+from covid_core.ui.networks import ChosenNetwork
+from covid_core.ui.slices import ChosenSlice
+
+POLL_SECONDS = 1.0
+KEPT = 4
+_JOBS = "evidence_jobs"
+
+
+def evidence_card(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index: int, raw: np.ndarray) -> None:
+    """Draw the card for one Grad-CAM map.
+
+    What is computed stays in this session: nothing of a slice goes to where sessions share. When the reader moves on to
+    another slice, network, layer or class, work that they no longer wait for is given up.
+
+    Args:
+        network: The network.
+        chosen: The slice.
+        layer: Grad-CAM's layer.
+        class_index: The class that the map explains.
+        raw: The map, float ``(h, w)``, >= 0.
+    """
+    with st.container(border=True, key="evidence_card"):
+        st.markdown("**Can this map be trusted?**")
+        if network.card is None:
+            st.caption("Random weights: their map is what a trained network's map is compared with.")
+            return
+        if not np.any(raw):
+            st.caption("The map is empty: there is nothing to measure.")
+            return
+        job = _job(network, chosen, layer, class_index, raw)
+        st.fragment(_draw, run_every=None if job.state == "done" else POLL_SECONDS)(job)
+
+
+def _job(
+    network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index: int, raw: np.ndarray
+) -> Job[LiveEvidence | None]:
+    """This session's work on this map, begun at the first call."""
+    from covid_core.ui.workbench import shelf, turn  # starts TensorFlow
+
+    jobs: OrderedDict[tuple, tuple[Job[LiveEvidence | None], threading.Event]]
+    jobs = st.session_state.setdefault(_JOBS, OrderedDict())
+    key = (network.key, chosen.digest, layer, class_index)
+    if key not in jobs:
+        for other, (job, cancelled) in list(jobs.items()):
+            if job.state != "done":
+                cancelled.set()
+                del jobs[other]
+        cancelled = threading.Event()
+        work = partial(_judge, shelf(), network, chosen, raw, layer, class_index, cancelled)
+        jobs[key] = (Job("Measuring the map", work, turn()), cancelled)
+        if len(jobs) > KEPT:
+            jobs.popitem(last=False)
+    jobs.move_to_end(key)
+    return jobs[key][0]
+
+
+def _judge(shelf, network, chosen, raw, layer, class_index, cancelled: threading.Event) -> LiveEvidence | None:
+    if cancelled.is_set():
+        return None
+    return shelf.get(network).judge(chosen, raw, layer, class_index, cancelled)
+
+
+def _draw(job: Job[LiveEvidence | None]) -> None:
+    if job.state != "done":
+        st.caption(f"{job.title} against {DRAWS} random maps, a Gaussian in the middle and random weights …")
+        # beside the words, so that a test and a screen reader can tell that something is under way
+        st.session_state["evidence_polling"] = True
+        return
+    if st.session_state.pop("evidence_polling", False):
+        st.rerun()  # once, of the whole page: it then draws the card without asking again
+    try:
+        found = job.result()
+    except CovidCoreError as error:
+        error_box(error)
+        return
+    if found is not None:
+        _figures(found)
+
+
+def _figures(found: LiveEvidence) -> None:
+    rows = {}
+    for name in SHOWN:
+        measure, value, random = MEASURES[name], found.of_map[name], found.of_random[name]
+        if np.isnan(value):
+            continue
+        beaten = sum(measure.better * (value - one) > 0 for one in random)
+        centred = found.of_centred[name]
+        beats_centred = measure.better * (value - centred) > 0
+        rows[f"{measure.label} {'↑' if measure.better > 0 else '↓'}"] = {
+            "This map": f"{value:.3f}",
+            "Random maps": f"{min(random):.3f} to {max(random):.3f}",
+            "Gaussian in the middle": f"{centred:.3f}",
+            "Better than": f"{beaten} of {len(random)} random maps, {'' if beats_centred else 'not '}the Gaussian",
+        }
+    columns = ["This map", "Random maps", "Gaussian in the middle", "Better than"]
+    st.table({column: {label: row[column] for label, row in rows.items()} for column in columns})
+    st.markdown("\n".join(f"- {line}" for line in sentences(found)))
+    st.caption(
+        "Deletion: area under the probability while the hottest pixels give way to a blurred slice, lower is better. "
+        "Insertion: the way back, higher is better. One slice proves little: the page *Can the maps be trusted?* has "
+        "whole data sets, with intervals."
+    )
+
+
+def sentences(found: LiveEvidence) -> list[str]:
+    """What has to be said about the figures, in words; Markdown.
+
+    Args:
+        found: The figures.
+    """
+    lines = []
+    if abs(found.probability - found.blurred_probability) < 0.05:
+        lines.append(
+            f"The blurred slice gets nearly the same probability ({found.blurred_probability:.3f}) as the slice "
+            f"({found.probability:.3f}): deletion and insertion can hardly tell maps apart here."
+        )
+    if np.isnan(found.lung_share):
+        lines.append(f"No lungs found: {plain(found.lungs_reason)}")
+    else:
+        share = found.of_map["lungs"]
+        lines.append(
+            f"{share:.0%} of the heat lies inside the lungs, which are {found.lung_share:.0%} of the slice"
+            + (": no more than by chance." if share <= found.lung_share else ".")
+        )
+    if np.isnan(found.random_rank):
+        lines.append("The same network with random weights gives an empty map: no comparison.")
+    else:
+        alike = found.random_rank > 0.5
+        lines.append(
+            f"Sanity check: rank correlation {found.random_rank:+.2f} (SSIM {found.random_ssim:.2f}) with the map of "
+            "the same network with random weights. "
+            + ("Much of this map may need no training." if alike else "The two maps differ, as they should.")
+        )
+    return lines

@@ -1,0 +1,248 @@
+"""Can the maps be trusted?: nothing measured, measured, filtered; the methods page; the card beside a live map."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from covid_core.explain import verdict
+from covid_core.explain.evaluation import MEASURES
+from covid_core.explain.method_names import METHODS
+from covid_core.results.records import Study
+from covid_core.results.store import ResultsStore
+
+COMMAND = "python -m covid_core.explain.evaluate --dataset phantom"
+
+
+def study(network: str, **changes) -> Study:
+    made = Study(
+        kind="evaluation",
+        dataset="phantom",
+        dataset_digest="ab",
+        transform={"size": 64, "interpolation": "area"},
+        networks={network: {"sha256": "1", "dataset": "synthetic slices"}},
+        settings={"lesions": True, "lungs": "drawn", "groups": "patient"},
+        finished="2026-01-01T00:00:00+00:00",
+    )
+    return replace(made, **changes)
+
+
+def add(store: ResultsStore, one: Study, good: bool, slices: int = 16, seeds: int = 5, seed: int = 0) -> None:
+    """A network whose Grad-CAM is better than its controls by everything, or by nothing."""
+    (network,) = one.networks
+    rng = np.random.default_rng(seed)
+    rows = []
+
+    def put(method: str, measure: str, values: np.ndarray) -> None:
+        rows.extend(
+            {"subject": network, "method": method, "slice": f"{at}.png", "label": 1, "measure": measure, "value": value}
+            for at, value in enumerate(values)
+        )
+
+    put(verdict.FACTS, "group", np.arange(slices) // 2.0)
+    put(verdict.FACTS, "probability", np.full(slices, 0.9))
+    put(verdict.FACTS, "blurred probability", np.full(slices, 0.4))
+    for name, measure in MEASURES.items():
+        control = rng.uniform(0.4, 0.6, slices)
+        put(verdict.RANDOM, name, control)
+        put(verdict.RANDOM_PIXELS, name, control)
+        put(verdict.CENTRED, name, control)
+        gain = 0.2 * measure.better if good else 0.0
+        put("gradcam", name, control + gain + rng.normal(0, 0.01, slices))
+        put("saliency", name, control + rng.normal(0, 0.1, slices))
+        for number in range(1, seeds + 1):
+            for null in verdict.NULLS:
+                put(f"{null} {number}", name, control + rng.normal(0, 0.05, slices))
+    for number in range(1, seeds + 1):
+        put(f"{verdict.RANDOM_WEIGHTS} {number}", "randomised rank", rng.normal(0, 0.1, slices))
+    store.add_study(one)
+    store.add_measures(one.id, pd.DataFrame(rows))
+
+
+@pytest.fixture
+def measured(store: ResultsStore) -> ResultsStore:
+    add(store, study("EfficientNetB0"), good=True)
+    add(store, study("VGG16"), good=False, seed=1)
+    return store
+
+
+def frame(app, key: str) -> pd.DataFrame:
+    return app.dataframe[["overview", "numbers", "nulls", "sanity"].index(key)].value
+
+
+def text(app) -> str:
+    return " ".join(one.value for kind in (app.markdown, app.caption, app.info, app.warning) for one in kind)
+
+
+def test_nothing_measured_names_the_command(open_page, store):
+    app = open_page("evidence")
+    assert app.code[0].value == COMMAND
+    assert "No maps have been measured" in app.info[0].value
+    assert not app.dataframe
+
+
+def test_the_overview_says_who_beats_what(open_page, measured):
+    app = open_page("evidence")
+    overview = frame(app, "overview")
+    assert overview[["Network", "Method"]].values.tolist() == [
+        ["EfficientNetB0", "Grad-CAM"],
+        ["EfficientNetB0", "SmoothGrad"],
+        ["VGG16", "Grad-CAM"],
+        ["VGG16", "SmoothGrad"],
+    ]
+    judged = [one.label for one in MEASURES.values() if one.judged]
+    assert overview.columns[2:].tolist() == judged
+    assert (overview.loc[0, judged] == "both").all()
+    assert "both" not in set(overview.loc[2, judged])
+    assert "EfficientNetB0, Grad-CAM**: Beats both controls by deletion, insertion" in text(app)
+    assert "trained on synthetic slices at 64 px" in text(app)
+    assert "another domain" in text(app)
+
+
+def test_numbers_are_those_of_the_core(open_page, measured):
+    app = open_page("evidence", measure="Lesion IoU")
+    rows = verdict.summary(measured.measures(kind="evaluation"))
+    wanted = rows[
+        (rows["measure"] == "overlap") & (rows["subject"] == "EfficientNetB0") & (rows["method"] == "gradcam")
+    ]
+    row = frame(app, "numbers").iloc[0]
+    assert row["Map"] == verdict.interval_text(*wanted[["mean", "low", "high"]].iloc[0])
+    assert row["Better than"] == "both"
+    assert row[["Slices", "Counted"]].tolist() == [16, 8]
+
+
+def test_what_is_not_judged_says_so(open_page, measured):
+    app = open_page("evidence", measure="Average drop")
+    assert set(frame(app, "numbers")["Better than"]) == {"not judged"}
+
+
+def test_null_maps_stand_there_with_their_seeds(open_page, measured):
+    app = open_page("evidence")
+    nulls = frame(app, "nulls")
+    assert set(nulls["Map"]) == set(verdict.NULLS.values())
+    assert set(nulls["Seeds"]) == {5}
+    assert "None of them beats both controls" in text(app) or "rows beat both controls" in text(app)
+
+
+def test_choices_are_in_the_address_and_nonsense_falls_back(open_page, measured):
+    app = open_page("evidence", networks="VGG16", methods="SmoothGrad", measure="Insertion")
+    assert frame(app, "overview")[["Network", "Method"]].values.tolist() == [["VGG16", "SmoothGrad"]]
+    app = open_page("evidence", networks="LeNet", measure="x", data="y")
+    assert len(frame(app, "overview")) == 4
+
+
+def test_no_network_is_an_empty_state(open_page, measured):
+    app = open_page("evidence")
+    app.button_group(key="networks").set_value([]).run()
+    assert not app.exception
+    assert any("Nothing is measured for these choices" in info.value for info in app.info)
+
+
+def test_data_sets_stand_apart_and_a_retrained_network_counts_once(open_page, measured):
+    add(measured, study("EfficientNetB0", networks={"EfficientNetB0": {"sha256": "2", "dataset": "x"}}), True, slices=4)
+    add(measured, study("VGG16", dataset="other/ct", dataset_digest="cd", finished=None), good=False)
+    app = open_page("evidence")
+    assert app.selectbox(key="data").options == ["other/ct · lesions drawn", "phantom · lesions drawn"] or set(
+        app.selectbox(key="data").options
+    ) == {"other/ct · lesions drawn", "phantom · lesions drawn"}
+    app = open_page("evidence", data="phantom · lesions drawn")
+    assert set(frame(app, "numbers")["Slices"]) == {16}
+    app = open_page("evidence", data="other/ct · lesions drawn")
+    assert any("not complete" in warning.value for warning in app.warning)
+
+
+def test_without_seeds_the_page_says_how_to_get_them(open_page, store):
+    add(store, study("VGG16"), good=False, seeds=0)
+    assert any("--seeds 5" in info.value for info in open_page("evidence").info)
+
+
+# ---- the methods page ----
+
+
+def test_methods_need_a_trained_network(open_page):
+    app = open_page("methods", network="VGG16")
+    assert "VGG16 has no trained weights" in app.info[0].value
+    assert not app.get("image")
+    app.toggle(key="random").set_value(True).run(timeout=120)
+    assert any("choose a trained network" in info.value for info in app.info)
+
+
+def test_four_methods_side_by_side(open_page, trained):
+    app = open_page("methods")
+    assert [
+        element.value.strip("*") for element in app.markdown if element.value.strip("*") in METHODS.values()
+    ] == list(METHODS.values())
+    assert len(app.get("image")) == 4
+    table = app.table[0].value
+    assert table.index.tolist() == table.columns.tolist() == list(METHODS.values())
+    assert set(np.diag(table)) <= {"+1.00", "—"}
+
+
+# ---- the card ----
+
+
+def card_page() -> None:
+    """A page with nothing but the card."""
+    import numpy as np
+    import streamlit as st
+
+    from covid_core.ui.background import start_tensorflow
+    from covid_core.ui.evidence import evidence_card
+    from covid_core.ui.networks import ChosenNetwork, trained_networks
+    from covid_core.ui.slices import pick_slice
+
+    start_tensorflow()
+    from covid_core.models import zoo
+
+    chosen = pick_slice()
+    name = "EfficientNetB0"
+    cards = trained_networks().get(name, [])
+    network = ChosenNetwork(zoo.get(name), cards[0] if cards else None)
+    raw = np.zeros((2, 2)) if st.checkbox("empty") else np.array([[1.0, 0.2], [0.0, 0.4]])
+    evidence_card(network, chosen, "top_activation", 1, raw)
+
+
+@pytest.fixture
+def card(places):
+    return AppTest.from_function(card_page, default_timeout=120)
+
+
+def until_measured(app):
+    for _ in range(120):
+        if app.table:
+            return app
+        time.sleep(0.5)
+        app.run()
+        assert not app.exception
+    raise AssertionError("the card was never filled")
+
+
+def test_the_card_is_filled_later_and_stays_in_its_session(card, trained):
+    app = card.run()
+    assert not app.exception
+    assert not app.table
+    assert "Measuring the map against 5 random maps" in text(app)
+    app = until_measured(app)
+    assert app.table[0].value.index.tolist() == ["Deletion ↓", "Insertion ↑", "Heat in the lungs ↑"]
+    assert "Sanity check" in text(app) or "empty map: no comparison" in text(app)
+    assert "of the heat lies inside the lungs" in text(app)
+    slices = app.selectbox[0].options
+    app.selectbox[0].select(slices[1]).run()
+    assert not app.table
+    app.selectbox[0].select(slices[0]).run()
+    assert app.table  # not measured again
+    other = AppTest.from_function(card_page, default_timeout=120).run()
+    assert not other.table
+
+
+def test_the_card_says_why_there_is_nothing_to_measure(card, trained, monkeypatch, tmp_path):
+    app = card.run()
+    app.checkbox[0].check().run()
+    assert "The map is empty" in text(app)
+    monkeypatch.setenv("COVID_NETWORKS", str(tmp_path / "none"))
+    assert "Random weights" in text(card.run())
