@@ -20,7 +20,11 @@ with slice_column:
     chosen = pick_slice()
 with network_column, shown_errors():
     trained = trained_networks()
-    network = pick_network(trained)
+    # What is being loaded has a place of its own: pickers differ in their number of widgets, and a state that moved
+    # would stand beside the one before it.
+    picker, preparation = st.container(), st.container()
+    with picker:
+        network = pick_network(trained)
     if network is None:
         st.stop()
     # side by side where there is room, else one under the other
@@ -29,10 +33,11 @@ with network_column, shown_errors():
         class_name = choose(
             st.segmented_control, "Class", list(network.classes), "class", default=network.classes[-1], required=True
         )
-    start_tensorflow()
-    from covid_core.ui import inference, pair
+    with preparation:
+        start_tensorflow()
+        from covid_core.ui import inference, pair
 
-    layers = inference.cam_layers(inference.layers_of(network))
+        layers = inference.cam_layers(inference.layers_of(network))
     with targets:
         layer = choose(
             st.selectbox,
