@@ -72,7 +72,7 @@ def main() -> None:
     flags.add_argument("--times", type=Path, help="CSV to keep every timing in; networks found there are not run again")
     flags.add_argument("--other-python", type=Path, default=OTHER_PYTHON, help="with pytorch-grad-cam and timm")
     options = flags.parse_args()
-    console = Console(soft_wrap=True, width=max(Console().width, 120))  # the table is wide, a file has 80 columns
+    console = Console(soft_wrap=True, width=max(Console().width, 130))  # the table is wide, a file has 80 columns
     names = select_networks("*" if name == "all" else name for name in options.networks)
     described = ", ".join(facts("float32").values())
     console.print(
@@ -158,7 +158,7 @@ def _goal(ratio: str) -> str:
 def _table(summary: pd.DataFrame) -> Table:
     table = Table(box=None)
     table.add_column("network", no_wrap=True)
-    table.add_column("rounds", justify="right")
+    table.add_column("rounds", justify="right", no_wrap=True)
     ways = ("forward", "map", "upload", "tf-keras-vis", "pytorch-grad-cam")
     for way in ways:
         table.add_column(way.replace("-grad", "-\ngrad") + "\nms", justify="right", no_wrap=True)
