@@ -1,7 +1,7 @@
 """Speed of a training step: with augmentation, on a fixed batch without it, the textbook way, and in timm.
 
     python -m benchmarks.training                                        # five networks, 128 px, batch 16
-    python -m benchmarks.training --timm-python .venv-torch/bin/python   # and timm, in its own environment
+    python -m benchmarks.training --timm-python .venv-benchmark/bin/python   # and timm
     KERAS_BACKEND=jax python -m benchmarks.training --size 380 --batch-size 32 --steps 50 --timm-python python
 
 One table from one run. Each network is measured in turn; the ways alternate in ``--repeats`` rounds, and a ratio is the

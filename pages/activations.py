@@ -15,13 +15,16 @@ slice_column, network_column = st.columns(2, gap="large")
 with slice_column:
     chosen = pick_slice()
 with network_column, shown_errors():
-    network = pick_network(trained_networks())
+    picker, preparation = st.container(), st.container()  # the second holds what is being loaded, as on Grad-CAM's page
+    with picker:
+        network = pick_network(trained_networks())
     if network is None:
         st.stop()
-    start_tensorflow()
-    from covid_core.ui import activation_views, inference
+    with preparation:
+        start_tensorflow()
+        from covid_core.ui import activation_views, inference
 
-    layers = inference.layers_of(network)
+        layers = inference.layers_of(network)
 
 labels = [f"{layer.number} {layer.name}" for layer in layers]
 first_convolution = next(label for label, layer in zip(labels, layers, strict=True) if layer.kind == "Conv2D")

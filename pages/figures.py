@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from covid_core.charts.figures import as_png, draw_figure
+from covid_core.charts.figures import SHARPNESS, as_png, draw_figure
 from covid_core.models import zoo
 from covid_core.ui.choices import choose, tick
-from covid_core.ui.errors import plain, shown_errors
+from covid_core.ui.errors import shown_errors
 from covid_core.ui.figure_choices import network_pairs, pick_two_slices, single_networks
 from covid_core.ui.frame import frame
 from covid_core.ui.networks import trained_networks
@@ -49,10 +49,9 @@ missing = len(networks) - len(drawable)
 random = False
 if missing:
     noun = "networks" if kind == "networks" else "pairs"
+    fate = "is not trained here; its place stays" if missing == 1 else "are not trained here; their places stay"
     st.info(
-        f"{missing} of these {len(networks)} {noun} "
-        + ("is" if missing == 1 else "are")
-        + " not trained on this machine; their places stay empty. Train them with "
+        f"{missing} of these {len(networks)} {noun} {fate} empty. Train with "
         "`python train_all.py --networks NAME --rounds 1 --only-fold 1 --dataset FOLDER`, or choose others.",
         icon=":material/info:",
     )
@@ -81,23 +80,18 @@ with shown_errors(), place.container(), st.spinner("Loading the networks; the fi
         )
         for label, chosen in (("Positive", positive), ("Negative", negative))
     ]
-    classes = "the class that each slice stands for" if own else "the positive class"
-    figure = draw_figure(
-        blocks,
-        [
-            f"Grad-CAM of {classes}, from the log-odds, at the layer that enters the global pooling; jet, each map on "
-            "its own scale.",
-            *(
-                ["Outline: the base network's mask. Intensity: mean of red, green and blue inside it, 0-255."]
-                if kind == "pairs"
-                else []
-            ),
-            "COVID-19 CT Explorer. Research software, not a medical device.",
-        ],
-    )
+caption = [
+    f"Grad-CAM of {'the class that each slice stands for' if own else 'the positive class'} at the layer that enters "
+    "the global pooling; jet, each map on its own scale.",
+    "COVID-19 CT Explorer. Research software, not a medical device.",
+]
+if kind == "pairs":
+    caption.insert(1, "Outline: the base network's mask. Intensity: mean of red, green and blue inside it, 0-255.")
+figure = draw_figure(blocks, caption)
 png = as_png(figure)
 with place.container():
-    st.image(png, width="stretch")
+    with st.container(width=figure.width // SHARPNESS):  # narrower where the window is
+        st.image(png, width="stretch")
     st.download_button(
         "Download the figure as PNG",
         png,
@@ -110,7 +104,7 @@ with place.container():
     st.caption(
         f"{figure.width} × {figure.height} pixels. Heat is not lesion: a map shows where evidence for a class enters a "
         "network's last maps. "
-        + plain("The slices are generated; networks trained on real slices have never seen their like. ")
+        + "Generated slices are nobody's scan; networks trained on real slices have never seen their like. "
         * (not positive.uploaded or not negative.uploaded)
         + "Networks are those of the first trained fold found; another size or fold gives other maps."
     )

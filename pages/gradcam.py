@@ -4,11 +4,12 @@ import numpy as np
 import streamlit as st
 
 from covid_core import charts
+from covid_core.charts.maps import readable_map
 from covid_core.explain.heatmap import colour, normalise, overlay, resize_heat
-from covid_core.map_chart import readable_map
 from covid_core.ui.background import start_tensorflow
 from covid_core.ui.choices import choose, slide
 from covid_core.ui.errors import shown_errors
+from covid_core.ui.evidence import evidence_card
 from covid_core.ui.frame import frame
 from covid_core.ui.networks import card_details, pick_network, trained_networks
 from covid_core.ui.slices import pick_slice
@@ -21,7 +22,11 @@ with slice_column:
     chosen = pick_slice()
 with network_column, shown_errors():
     trained = trained_networks()
-    network = pick_network(trained)
+    # What is being loaded has a place of its own: pickers differ in their number of widgets, and a state that moved
+    # would stand beside the one before it.
+    picker, preparation = st.container(), st.container()
+    with picker:
+        network = pick_network(trained)
     if network is None:
         st.stop()
     # side by side where there is room, else one under the other
@@ -30,10 +35,11 @@ with network_column, shown_errors():
         class_name = choose(
             st.segmented_control, "Class", list(network.classes), "class", default=network.classes[-1], required=True
         )
-    start_tensorflow()
-    from covid_core.ui import beside, downloads, fold_spread, inference, pair
+    with preparation:
+        start_tensorflow()
+        from covid_core.ui import beside, downloads, fold_spread, inference, pair
 
-    layers = inference.cam_layers(inference.layers_of(network))
+        layers = inference.cam_layers(inference.layers_of(network))
     with targets:
         layer = choose(
             st.selectbox,
@@ -98,6 +104,8 @@ with place.container():
     with st.expander("Read grey value and heat under the pointer", key="reading"):
         st.caption("Point at a place: the means over the cell under the pointer appear, at the slice's own resolution.")
         st.altair_chart(readable_map(picture, chosen.pixels, heat), width="content", key="readable_map")
+
+    evidence_card(network, chosen, layer, class_index, result.maps[0])
 
     with shown_errors():
         beside.draw_beside(network, chosen, layer, class_index, opacity)

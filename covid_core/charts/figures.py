@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 INK, FAINT, EMPTY, PAPER = "#1b2b34", "#6b7a84", "#edf1f3", "#ffffff"
-TILE = 220
-GAP = 14
-LINE = 20
-FONT_SIZE = 15
+SHARPNESS = 2
+"""Pixels of the figure for one on the screen: letters stay sharp in print."""
+
+TILE, GAP, LINE, FONT_SIZE = (SHARPNESS * length for length in (210, 14, 20, 15))
+SMALL = GAP // 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ def draw_figure(blocks: Sequence[Block], caption: Sequence[str] = ()) -> Image.I
 
     Args:
         blocks: What to draw.
-        caption: Lines at the foot.
+        caption: Texts at the foot, each from a new line.
 
     Returns:
         RGB picture, as wide as the longest row.
@@ -59,19 +60,20 @@ def draw_figure(blocks: Sequence[Block], caption: Sequence[str] = ()) -> Image.I
     columns = max((len(row) for block in blocks for row in block.rows), default=1)
     width = GAP + columns * (TILE + GAP)
     heights = [[_row_height(row) for row in block.rows] for block in blocks]
-    height = GAP + sum(2 * LINE + sum(rows) for rows in heights) + LINE * len(caption) + GAP
+    lines = [line for text in caption for line in _wrapped(text, width - 2 * GAP)]
+    height = GAP + sum(2 * LINE + sum(rows) for rows in heights) + LINE * len(lines) + GAP
     figure = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(figure)
     y = GAP
     for block, rows in zip(blocks, heights, strict=True):
-        draw.text((GAP, y), block.title, INK, _font(FONT_SIZE + 4))
+        draw.text((GAP, y), block.title, INK, _font(FONT_SIZE + 8))
         y += 2 * LINE
         for row, row_height in zip(block.rows, rows, strict=True):
             for column, tile in enumerate(row):
                 if tile is not None:
                     _draw_tile(figure, draw, tile, GAP + column * (TILE + GAP), y)
             y += row_height
-    for line in caption:
+    for line in lines:
         draw.text((GAP, y), line, FAINT, _font(FONT_SIZE))
         y += LINE
     return figure
@@ -95,12 +97,25 @@ def _draw_tile(figure: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, x: in
         picture = ImageOps.pad(Image.fromarray(tile.image), (TILE, TILE), Image.Resampling.LANCZOS, PAPER)
         figure.paste(picture, (x, y))
     for number, line in enumerate(tile.lines):
-        draw.text((x, y + TILE + 4 + number * LINE), _fitted(line), FAINT, _font(FONT_SIZE - 1))
+        draw.text((x, y + TILE + SMALL + number * LINE), _fitted(line), FAINT, _font(FONT_SIZE - 2))
 
 
 def _row_height(row: Sequence[Tile | None]) -> int:
     lines = max((len(tile.lines) for tile in row if tile is not None), default=0)
-    return LINE + TILE + 4 + lines * LINE + GAP
+    return LINE + TILE + SMALL + lines * LINE + GAP
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` pixels, broken between words."""
+    font = _font(FONT_SIZE)
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _fitted(text: str) -> str:

@@ -26,7 +26,7 @@ def intensity_dumbbells(table: pd.DataFrame, title: str) -> alt.LayerChart:
         "network:N",
         title=None,
         scale=alt.Scale(domain=["base", "modified"], range=[BASE, MODIFIED]),
-        legend=alt.Legend(orient="top"),
+        legend=alt.Legend(orient="bottom"),
     )
     x = alt.X("mean:Q", title=title, scale=alt.Scale(zero=False, padding=14))
     tooltip = [
@@ -94,7 +94,7 @@ def spread_boxes(quantiles: pd.DataFrame, title: str, positive: str) -> alt.Laye
         title=None,
         sort=groups,
         scale=alt.Scale(domain=groups, range=list(_CLASS_COLOURS.values())),
-        legend=alt.Legend(orient="top"),
+        legend=alt.Legend(orient="bottom"),
     )
     tooltip = [
         alt.Tooltip("network:N", title="Network"),
@@ -124,7 +124,7 @@ def agreements(table: pd.DataFrame, title: str) -> alt.LayerChart:
         title=None,
         sort=what,
         scale=alt.Scale(domain=what, range=[BASE, MODIFIED, OTHER][: len(what)]),
-        legend=alt.Legend(orient="top", labelLimit=260, columns=1),
+        legend=alt.Legend(orient="bottom", labelLimit=260, columns=1),
     )
     tooltip = [
         alt.Tooltip("backbone:N", title="Backbone"),
@@ -144,4 +144,4 @@ def agreements(table: pd.DataFrame, title: str) -> alt.LayerChart:
 
 
 def _names() -> alt.Axis:
-    return alt.Axis(labelLimit=300, labelOverlap=False, ticks=False, domain=False)
+    return alt.Axis(labelLimit=300, labelOverlap=False, labelFlush=False, ticks=False, domain=False)

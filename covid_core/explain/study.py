@@ -50,7 +50,7 @@ EXIT_INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0 measured, 2 refused, 130 stopped by the user."""
     settings = Settings.from_environment()
-    options = _flags(settings).parse_args(arguments)
+    options = parser(settings).parse_args(arguments)
     console = Console(soft_wrap=True)
     try:
         _run(options, settings, console)
@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _flags(settings: Settings) -> argparse.ArgumentParser:
+def parser(settings: Settings) -> argparse.ArgumentParser:
+    """The flags; their defaults are those of ``StudySettings`` and ``RandomWeights``."""
     defaults, random = StudySettings(), RandomWeights()
     published = ", ".join(MEAN_INTENSITIES)
     flags = argparse.ArgumentParser(
@@ -95,7 +96,7 @@ def _flags(settings: Settings) -> argparse.ArgumentParser:
     add("--random-weights", action="store_true", help="measure pairs that are not trained too, marked as random")
     add("--size", type=int, default=random.size, help="pixels for random weights (default: %(default)s)")
     add("--store", default=settings.store_url, help="SQLAlchemy URL of the results store")
-    add("--export", type=Path, help="write this command's studies as CSV into folders of this one")
+    add("--export", type=Path, help="write this command's studies as CSV into this folder")
     return flags
 
 
@@ -135,9 +136,8 @@ def _run(options: argparse.Namespace, places: Settings, console: Console) -> Non
         if ids & set(group["id"]):
             print_tables(console, group, wide_measures(store, group))
     if options.export:
-        for plan in plans:
-            for file in export_studies(store, options.export / plan.study_id, plan.study_id):
-                console.print(f"Exported    {file} ({file.stat().st_size / 2**10:.0f} KiB)")
+        for file in export_studies(store, options.export, ids):
+            console.print(f"Exported    {file} ({file.stat().st_size / 2**10:.0f} KiB)")
 
 
 def _measure(

@@ -7,6 +7,7 @@ slice and a column for each measure: ``nan`` where a measure is not defined, not
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,7 @@ from covid_core.results.store import ResultsStore
 
 
 def export_studies(
-    store: ResultsStore, folder: Path | str, study_id: str | None = None, most_bytes: int = MOST_BYTES
+    store: ResultsStore, folder: Path | str, study_id: str | Collection[str] | None = None, most_bytes: int = MOST_BYTES
 ) -> list[Path]:
     """Write ``studies.csv`` and ``measures.csv``.
 
@@ -28,7 +29,7 @@ def export_studies(
     Args:
         store: Where the studies are.
         folder: Made where it is absent; the two files in it are replaced, others stay.
-        study_id: Only this one; None for all.
+        study_id: Only this one, or these; None for all.
         most_bytes: Size from which the file of measures is cut into parts.
 
     Returns:
@@ -37,10 +38,12 @@ def export_studies(
     Raises:
         StoreError: The study is unknown, or a file cannot be written.
     """
-    studies, measures = _snapshot(store, study_id)
-    if study_id is not None and studies.empty:
+    ids = [study_id] if isinstance(study_id, str) else study_id
+    studies, measures = _snapshot(store, ids)
+    missing = sorted(set(ids or ()) - set(studies["id"]))
+    if missing:
         known = ", ".join(store.studies()["id"]) or "none"
-        raise StoreError(f"Expected the id of a study in the store ({known}). Received: {study_id!r}.")
+        raise StoreError(f"Expected the id of a study in the store ({known}). Received: {', '.join(missing)}.")
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,13 +104,16 @@ def fingerprint_of_studies(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _snapshot(store: ResultsStore, study_id: str | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _snapshot(store: ResultsStore, ids: Collection[str] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both frames of one moment: read again if something was measured meanwhile."""
     while True:
         revision = store.studies_revision()
-        studies, measures = store.studies(), store.measures(study_id)
+        studies = store.studies()
+        if ids is not None:
+            studies = studies[studies["id"].isin(ids)]
+        parts = [store.measures(study) for study in studies["id"]] or [store.measures("")]
         if store.studies_revision() == revision:
-            return studies if study_id is None else studies[studies["id"] == study_id], measures
+            return studies, pd.concat(parts, ignore_index=True)
 
 
 def _studies(folder: Path) -> dict[str, Study]:

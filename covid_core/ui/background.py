@@ -100,11 +100,12 @@ def watch(job: Job[T]) -> T:
     Raises:
         CancelledError: See ``Job.result``.
     """
+    # made even where there is nothing to say: of the page's next run, the line then stands in the same place
+    place = st.empty()
     with job:
         if job.wait(QUIET_SECONDS):
             return job.result()
         started = time.monotonic() - QUIET_SECONDS
-        place = st.empty()
         line = place.status(_line(job, 0), state="running")
         while not job.wait(POLL_SECONDS):
             line.update(label=_line(job, time.monotonic() - started))

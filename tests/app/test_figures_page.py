@@ -7,7 +7,7 @@ PAIR = {"networks": ["EfficientNetB0", "Modified-EfficientNetB0"]}
 
 def test_without_trained_networks_the_places_stay_empty(open_page, places):
     app = open_page("figures")
-    assert "9 of these 9 networks are not trained" in app.info[0].value
+    assert "9 of these 9 networks are not trained here" in app.info[0].value
     assert app.multiselect(key="networks").value[0] == "EfficientNetB5"
     assert app.get("image")
     assert app.get("download_button")
@@ -24,7 +24,7 @@ def test_trained_networks_are_drawn(open_page, trained):
 
 def test_pairs_are_drawn_with_their_intensities(open_page, trained):
     app = open_page("figures", figure="Base and modified (figure 5)", backbones=["EfficientNetB0", "VGG16"])
-    assert "1 of these 2 pairs is not trained" in app.info[0].value
+    assert "1 of these 2 pairs is not trained here" in app.info[0].value
     assert app.get("image")
 
 

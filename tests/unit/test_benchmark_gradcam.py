@@ -31,6 +31,7 @@ def test_a_machine_that_drifts_between_rounds_does_not_move_the_ratios():
         assert steady[ratio] == pytest.approx(value)
         assert drifting[ratio] == pytest.approx(value)
     assert drifting["map"] == pytest.approx(7 * 1.1)
+    assert drifting["rounds"] == 3
 
 
 def test_one_disturbed_round_is_outvoted():
@@ -60,6 +61,10 @@ def test_a_network_that_misses_a_goal_is_named():
     assert lines[0].startswith("map / forward: 1 of 2 reach <= 1.15")
     assert lines[0].endswith("missed by B")
     assert "missed" not in lines[1]
+    assert lines[1].endswith(">= 6 is reached")
+    slow = verdicts(summarise(timings("A", **{"tf-keras-vis": 5.5})))
+    assert "1 of 1 reach >= 4" in slow[1]
+    assert slow[1].endswith(">= 6 is missed")
 
 
 def test_a_way_that_was_not_timed_is_left_open():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covid_core.charts.figures import GAP, LINE, TILE, Block, Tile, as_png, draw_figure
+from covid_core.charts.figures import GAP, LINE, SMALL, TILE, Block, Tile, as_png, draw_figure
 
 RED = np.full((80, 80, 3), (255, 0, 0), np.uint8)
 GREEN = np.full((80, 80, 3), (0, 128, 0), np.uint8)
@@ -16,7 +16,7 @@ GREEN = np.full((80, 80, 3), (0, 128, 0), np.uint8)
 
 def tile_at(figure: Image.Image, row: int, column: int, lines: int = 0) -> np.ndarray:
     """Pixels of a tile of the first block whose rows all have ``lines`` lines of text."""
-    top = GAP + 2 * LINE + row * (LINE + TILE + 4 + lines * LINE + GAP) + LINE
+    top = GAP + 2 * LINE + row * (LINE + TILE + SMALL + lines * LINE + GAP) + LINE
     left = GAP + column * (TILE + GAP)
     return np.asarray(figure)[top : top + TILE, left : left + TILE]
 
@@ -61,6 +61,14 @@ def test_blocks_and_caption_follow_each_other():
     two = draw_figure([Block("A", [[Tile(RED, "r")]]), Block("B", [[Tile(GREEN, "g", ["line"])]])], ["a", "b"])
     assert two.height == 2 * one.height - 2 * GAP + LINE + 2 * LINE
     assert ((np.asarray(two) == (0, 128, 0)).all(-1)).sum() == TILE * TILE
+
+
+def test_a_long_caption_is_broken_between_words():
+    narrow = [Block("A", [[Tile(RED, "r")]])]
+    short, long = draw_figure(narrow, ["word"]), draw_figure(narrow, ["word " * 40])
+    assert short.width == long.width
+    assert long.height > short.height + 2 * LINE
+    assert (np.asarray(long)[:, -GAP // 2 :] == 255).all()
 
 
 def test_the_file_is_the_figure():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -33,6 +34,8 @@ from covid_core.results.metrics import counts
 from covid_core.results.published import MEAN_INTENSITIES
 from covid_core.results.records import Predictions
 from covid_core.results.store import ResultsStore
+from covid_core.results.study_exchange import import_studies
+from covid_core.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SLICES = 80
@@ -155,6 +158,8 @@ sys.path.insert(0, "tests/unit")
 from tiny import tiny_network
 from covid_core.explain import study, study_run
 from covid_core.results.store import ResultsStore
+from covid_core.results.study_exchange import import_studies
+from covid_core.settings import Settings
 study_run.build_model = tiny_network
 left = int(sys.argv[1])
 original = ResultsStore.add_measures
@@ -231,25 +236,22 @@ def test_it_measures_the_maps_of_the_held_out_slices(trained, dataset, store, pl
     from covid_core.models.library import load_network
 
     assert measures["other_slice_iou"].notna().all()
-    row = measures.iloc[7]
-    picture = np.asarray(Image.open(dataset.root / row["slice"]))[None, ..., None]
-    heats, probabilities = [], []
-    for one in trained:
-        maps, predicted = GradCam(load_network(one))(picture, class_index=int(row["label"]))  # the slice's own class
-        heats.append(resize_heat(normalise(maps), (32, 32))[0])
-        probabilities.append(predicted[0, 1])
-    expected = compare_maps(*heats)
-    for name, value in expected.items():
-        assert row[name] == pytest.approx(value, rel=1e-4, abs=1e-6, nan_ok=True), name
-    assert row[["base_probability", "modified_probability"]].tolist() == pytest.approx(probabilities, rel=1e-4)
+    cams = [GradCam(load_network(one)) for one in trained]
+    for label in (0, 1):
+        row = measures[measures["label"] == label].iloc[3]
+        picture = np.asarray(Image.open(dataset.root / row["slice"]))[None, ..., None]
+        results = [cam(picture, class_index=label) for cam in cams]  # the slice's own class
+        expected = compare_maps(*(resize_heat(normalise(maps), (32, 32))[0] for maps, _ in results))
+        for name, value in expected.items():
+            assert row[name] == pytest.approx(value, rel=1e-4, abs=1e-6, nan_ok=True), name
+        probabilities = [predicted[0, 1] for _, predicted in results]
+        assert row[["base_probability", "modified_probability"]].tolist() == pytest.approx(probabilities, rel=1e-4)
 
+    fresh = ResultsStore(f"sqlite:///{places / 'fresh.sqlite'}")
+    assert import_studies(fresh, places / "export") > 0
+    pd.testing.assert_frame_equal(fresh.measures(), store.measures(), check_exact=True)
     assert study.main([*flags, "--target", "positive"]) == 0
     assert len(study_groups(store)) == 2
-    fresh = ResultsStore(f"sqlite:///{places / 'fresh.sqlite'}")
-    from covid_core.results.study_exchange import import_studies
-
-    assert sum(import_studies(fresh, folder) for folder in sorted((places / "export").iterdir())) > 0
-    pd.testing.assert_frame_equal(fresh.measures(), store.measures(), check_exact=True)
 
 
 def test_the_control_is_another_slice_of_the_class_in_the_batch():
@@ -263,6 +265,15 @@ def test_classes_of_another_data_set_cannot_be_explained_as_own(trained, dataset
     assert study.main(["--dataset", str(dataset.root)]) == study.EXIT_USAGE
     assert "--target positive" in capsys.readouterr().out
     assert study.main(["--dataset", str(dataset.root), "--target", "positive", "--limit", "10"]) == 0
+
+
+def test_every_study_command_of_the_readme_is_understood():
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    start = "python -m covid_core.explain.study "
+    commands = [line.split("#")[0] for line in readme.splitlines() if line.startswith(start)]
+    assert len(commands) >= 2
+    for command in commands:
+        study.parser(Settings.from_environment()).parse_args(shlex.split(command.removeprefix(start)))
 
 
 @pytest.mark.slow

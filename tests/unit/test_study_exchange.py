@@ -70,6 +70,8 @@ def test_one_study_can_be_exported_alone(store, empty, tmp_path):
     export_studies(store, tmp_path / "one", OTHER.id)
     assert import_studies(empty, tmp_path / "one") == 10
     assert empty.studies()["id"].tolist() == [OTHER.id]
+    export_studies(store, tmp_path / "both", [DONE.id, OTHER.id])
+    assert import_studies(empty, tmp_path / "both") == 80
     with pytest.raises(StoreError, match=DONE.id):
         export_studies(store, tmp_path / "none", "no such id")
     assert not (tmp_path / "none").exists()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covid_core.map_chart import CELLS, readable_map
+from covid_core.charts.maps import CELLS, readable_map
 
 
 @pytest.fixture
