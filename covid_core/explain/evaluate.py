@@ -155,7 +155,9 @@ def _report(console: Console, measures: pd.DataFrame, cards: list[Card], dataset
     for (subject, method), of in rows.groupby(["subject", "method"], sort=False):
         console.print(f"{subject}, {METHODS[method]}: {verdict.verdict(of)}")
     if len(nulls):
-        console.print("\nMaps that know nothing, which must not beat both controls; 95 % intervals over the seeds:")
+        console.print(
+            "\nMaps that know nothing, which must not beat both controls; 95 % intervals over seeds or slices, the wider:"
+        )
         console.print(_null_table(nulls))
         beating = nulls[nulls["beats"] == verdict.BOTH]
         for row in beating.itertuples():

@@ -90,7 +90,7 @@ def summary(measures: pd.DataFrame) -> pd.DataFrame:
 
 
 def null_summary(measures: pd.DataFrame) -> pd.DataFrame:
-    """The same for maps that must not beat the controls: one number a seed, the interval over the seeds.
+    """The same for maps that must not beat the controls: the wider of the intervals over seeds and over slices.
 
     Args:
         measures: As for ``summary``.
@@ -99,7 +99,7 @@ def null_summary(measures: pd.DataFrame) -> pd.DataFrame:
         ``subject``, ``null`` (``SHUFFLED`` or ``RANDOM_WEIGHTS``), ``measure``, ``seeds`` (those with a defined value),
         ``mean`` over the seeds; for each control ``<control>_gain`` with ``_low`` and ``_high``; ``beats``.
     """
-    rows = []
+    rows, nulls_controls = [], {"random": RANDOM, "centred": CENTRED}
     for subject, of_subject in measures.groupby("subject", sort=True):
         values = of_subject.pivot(index=["method", "measure"], columns="slice", values="value")
         groups = _groups(values)
@@ -107,18 +107,22 @@ def null_summary(measures: pd.DataFrame) -> pd.DataFrame:
         for null in NULLS:
             seeds = [method for method in present if method.startswith(f"{null} ")]
             for name in MEASURES:
-                compared = [
-                    _compared(values, groups, seed, name, {"random": RANDOM, "centred": CENTRED}) for seed in seeds
-                ]
+                compared = [_compared(values, groups, seed, name, nulls_controls) for seed in seeds]
                 compared = [row for row in compared if row is not None and row["slices"]]
                 if not compared:
                     continue
                 row = {"subject": subject, "null": null, "measure": name, "seeds": len(compared)}
                 row["mean"] = float(np.mean([one["mean"] for one in compared]))
+                of_seeds = values.loc[[(seed, name) for seed in seeds if (seed, name) in values.index]]
+                over_slices = _against(values, groups, of_seeds.mean().to_numpy(), name, nulls_controls)
                 for control in CONTROLS:
                     gains = np.array([one[f"{control}_gain"] for one in compared])
                     gain = mean_of_groups(gains, np.arange(len(gains)))
-                    row |= dict(zip(_gain_columns(control), gain[:3], strict=True))
+                    # seeds share slices and the controls' draws, slices share seeds: the wider of both
+                    of_slices = over_slices[f"{control}_gain_high"] - over_slices[f"{control}_gain"]
+                    half = np.maximum(gain.high - gain.mean, of_slices)
+                    bounds = (gain.mean, gain.mean - half, gain.mean + half)
+                    row |= dict(zip(_gain_columns(control), bounds, strict=True))
                 rows.append(row | {"beats": _beaten(row)})
     return pd.DataFrame(rows, columns=_NULL_COLUMNS)
 
@@ -240,7 +244,13 @@ def _compared(
 ) -> dict[str, float] | None:
     if (method, name) not in values.index:
         return None
-    of_map = values.loc[(method, name)].to_numpy(float)
+    return _against(values, groups, values.loc[(method, name)].to_numpy(float), name, controls)
+
+
+def _against(
+    values: pd.DataFrame, groups: np.ndarray, of_map: np.ndarray, name: str, controls: dict[str, str]
+) -> dict[str, float] | None:
+    """A map's measure of each slice beside that of its controls."""
     if np.isnan(of_map).all():
         return None
     mean = mean_of_groups(of_map, groups)

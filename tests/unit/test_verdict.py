@@ -162,6 +162,18 @@ def test_null_maps_are_judged_over_their_seeds(rng):
     assert rows.loc[RANDOM_WEIGHTS, "beats"] == BOTH
 
 
+def test_seeds_that_agree_about_few_slices_prove_nothing(rng):
+    """All share the same slices and controls: what these happen to give would look certain over the seeds alone."""
+    values = {(RANDOM, "insertion"): np.zeros(6), (CENTRED, "insertion"): np.zeros(6)}
+    of_slices = np.array([0.5, -0.3, 0.4, -0.2, 0.1, 0.0])
+    for seed in range(1, 6):
+        values[(f"{SHUFFLED} {seed}", "insertion")] = of_slices + 0.001 * seed
+    (row,) = null_summary(measures(values)).to_dict("records")
+    low, high = stats.t.interval(0.95, 5, of_slices.mean() + 0.003, stats.sem(of_slices))
+    assert (row["random_gain_low"], row["random_gain_high"]) == pytest.approx((low, high))
+    assert row["beats"] == NEITHER
+
+
 @pytest.mark.parametrize(
     ("beats", "expected"),
     [
