@@ -156,7 +156,7 @@ def _report(console: Console, measures: pd.DataFrame, cards: list[Card], dataset
         console.print(f"{subject}, {METHODS[method]}: {verdict.verdict(of)}")
     if len(nulls):
         console.print(
-            "\nMaps that know nothing, which must not beat both controls; 95 % intervals over seeds or slices, the wider:"
+            "\nMaps that know nothing must not beat both controls; the wider of the intervals over seeds and slices:"
         )
         console.print(_null_table(nulls))
         beating = nulls[nulls["beats"] == verdict.BOTH]
