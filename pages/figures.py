@@ -32,7 +32,7 @@ kind = FIGURES[figure_name]
 with shown_errors():
     trained = trained_networks()
 if kind == "networks":
-    names = choose(st.multiselect, "Networks", list(zoo.ALL), "networks", default=list(NINE))
+    names = choose(st.multiselect, "Networks", list(zoo.ALL), "figure_networks", default=list(NINE))
     networks = single_networks(names, trained)
     drawable = [network for network in networks if network.card]
 else:

@@ -61,7 +61,7 @@ with place.container():
     words.caption(
         "One scale for all: each map from zero to its own maximum, for the log-odds of the class (Score-CAM: its "
         "probability). Agreement is no proof, since the first three share the same last maps; the page *Can the maps "
-        "be trusted?* measures each of them."
+        "be trusted?* shows what was measured of them."
     )
     st.markdown("**Rank correlation of the maps**")
     st.table(method_maps.agreement(raw))

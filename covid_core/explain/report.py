@@ -49,16 +49,21 @@ def report_zip(pictures: Mapping[str, np.ndarray], parameters: Mapping[str, Any]
     return buffer.getvalue()
 
 
-def described_weights(network: str, card: Card | None, seed: int) -> dict[str, Any]:
-    """Which weights made a map.
+def described_weights(
+    network: str, card: Card | None, seed: int, input_size: int, interpolation: str
+) -> dict[str, Any]:
+    """Which weights made a map, and how slices were resized for them.
 
     Args:
         network: Name from the zoo.
         card: Of trained weights; None for random ones.
         seed: Of the random ones.
+        input_size: Side of the network's square input in pixels.
+        interpolation: How slices are resized to it.
     """
+    seen = {"input_size": input_size, "interpolation": interpolation}
     if card is None:
-        return {"network": network, "weights": "random: nothing was learned", "seed": seed}
+        return {"network": network, "weights": "random: nothing was learned", "seed": seed, **seen}
     return {
         "network": network,
         "weights": card.key,
@@ -67,8 +72,7 @@ def described_weights(network: str, card: Card | None, seed: int) -> dict[str, A
         "experiment": card.experiment,
         "round": card.round,
         "fold": card.fold,
-        "input_size": card.input_size,
-        "interpolation": card.interpolation,
+        **seen,
     }
 
 

@@ -33,7 +33,7 @@ def draw_fold_spread(network: ChosenNetwork, cards: Sequence[Card], chosen: Chos
     if not tick(f"Ask the networks of all {len(folds)} folds", False, "fold_spread"):
         return
     with st.spinner("Asking the networks of the other folds …"):
-        values = inference.fold_probabilities(network, folds, chosen)[:, class_index]
+        values = inference.fold_probabilities(folds, chosen)[:, class_index]
     column, table = st.columns([1, 2])
     column.metric(f"Probability of {name}, mean over folds", probability_text(values.mean()), border=True)
     column.caption(f"From {probability_text(values.min())} to {probability_text(values.max())}.")

@@ -133,12 +133,11 @@ def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) ->
     return _activated(_loaded(network), network, network.key, chosen, chosen.digest, number)
 
 
-def fold_probabilities(network: ChosenNetwork, cards: Sequence[Card], chosen: ChosenSlice) -> np.ndarray:
-    """What the same architecture with other trained weights says about a slice, kept in this session.
+def fold_probabilities(cards: Sequence[Card], chosen: ChosenSlice) -> np.ndarray:
+    """What one architecture with each of several trained weights says about a slice, kept in this session.
 
     Args:
-        network: The architecture.
-        cards: Its trained weights, one a fold.
+        cards: The trained weights, one a fold.
         chosen: The slice.
 
     Returns:

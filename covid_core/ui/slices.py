@@ -27,6 +27,7 @@ MOST_SLICES = 100
 
 _UPLOADS = "uploaded_slices"
 _IN_UPLOADER = "files_in_uploader"
+_REFUSED = "refused_files"
 _REFUSALS = "upload_refusals"
 _WITH_UPLOAD = "slice_or_upload"
 _POSITION = "slice_number"
@@ -182,37 +183,41 @@ def _take_uploads() -> None:
     files = st.session_state["upload"]
     before: _Uploads | None = st.session_state.get(_UPLOADS)
     known = before.slices if before else {}
-    seen = st.session_state.get(_IN_UPLOADER, set())
-    accepted: dict[str, Slice] = {}
+    in_uploader: set[str] = st.session_state.get(_IN_UPLOADER, set())
+    refused: set[str] = st.session_state.setdefault(_REFUSED, set())
+    # slices from before a visit to another page are no longer in the uploader: new ones join them
+    accepted = {file: one for file, one in known.items() if file not in in_uploader}
     refusals = []
-    for file in files[:MOST_SLICES]:
-        if file.file_id in seen and file.file_id not in known:
-            continue  # refused before, and the reader has read why
+    for file in files:
+        if file.file_id in refused:
+            continue  # the reader has read why
+        if len(accepted) == MOST_SLICES:
+            refusals.append(
+                SliceError(
+                    f"Expected at most {MOST_SLICES} slices. Received: more; those before {file.name} were taken."
+                )
+            )
+            break
         try:
             accepted[file.file_id] = known.get(file.file_id) or read_slice(file.getvalue(), file.name)
         except SliceError as refusal:
             refusals.append(refusal)
-    if len(files) > MOST_SLICES:
-        refusals.append(
-            SliceError(f"Expected at most {MOST_SLICES} slices. Received: {len(files)}; the first were taken.")
-        )
-    had_refusals = bool(st.session_state.pop(_REFUSALS, None))
-    if refusals:
-        st.session_state[_REFUSALS] = refusals
-    taken_away = seen - {file.file_id for file in files}
-    if accepted:
-        slices = dict(sorted(accepted.items(), key=lambda item: _natural(item[1].name or "")))
-        st.session_state[_UPLOADS] = _Uploads(slices, chosen_series([one.pixels for one in slices.values()]))
-        new = [position for position, file in enumerate(slices) if file not in known]
-        if new:
-            st.session_state[_WITH_UPLOAD] = UPLOADED
-            st.session_state[_POSITION] = new[0] + 1
-    elif taken_away.intersection(known) or not (files or had_refusals):
-        _forget_uploads()
+            refused.add(file.file_id)
+    st.session_state[_REFUSALS] = refusals
+    if not accepted:
+        st.session_state.pop(_UPLOADS, None)
+        return
+    slices = dict(sorted(accepted.items(), key=lambda item: _natural(item[1].name or "")))
+    st.session_state[_UPLOADS] = _Uploads(slices, chosen_series([one.pixels for one in slices.values()]))
+    new = [position for position, file in enumerate(slices) if file not in known]
+    if new:
+        st.session_state[_WITH_UPLOAD] = UPLOADED
+        st.session_state[_POSITION] = new[0] + 1
 
 
 def _forget_uploads() -> None:
-    st.session_state.pop(_UPLOADS, None)
+    for key in (_UPLOADS, _REFUSALS):
+        st.session_state.pop(key, None)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

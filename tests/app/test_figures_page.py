@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-PAIR = {"networks": ["EfficientNetB0", "Modified-EfficientNetB0"]}
+PAIR = {"figure_networks": ["EfficientNetB0", "Modified-EfficientNetB0"]}
 
 
 def test_without_trained_networks_the_places_stay_empty(open_page, places):
     app = open_page("figures")
     assert "9 of these 9 networks are not trained here" in app.info[0].value
-    assert app.multiselect(key="networks").value[0] == "EfficientNetB5"
+    assert app.multiselect(key="figure_networks").value[0] == "EfficientNetB5"
     assert app.get("image")
     assert app.get("download_button")
     assert app.toggle(key="random_weights").value is False
@@ -29,7 +29,7 @@ def test_pairs_are_drawn_with_their_intensities(open_page, trained):
 
 
 def test_random_weights_come_on_request_and_under_their_name(open_page, places):
-    app = open_page("figures", networks=["EfficientNetB0"])
+    app = open_page("figures", figure_networks=["EfficientNetB0"])
     app.toggle(key="random_weights").set_value(True).run()
     assert not app.exception
     assert "nothing was learned" in app.warning[0].value
@@ -37,7 +37,7 @@ def test_random_weights_come_on_request_and_under_their_name(open_page, places):
 
 def test_no_network_is_an_empty_state(open_page, places):
     app = open_page("figures")
-    app.multiselect(key="networks").set_value([]).run()
+    app.multiselect(key="figure_networks").set_value([]).run()
     assert "Choose at least one" in app.info[0].value
     assert not app.get("image")
 

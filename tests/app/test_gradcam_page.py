@@ -218,6 +218,43 @@ def test_taking_the_file_away_takes_the_slice_away(open_page, trained, picture):
     assert "slice_or_upload" not in [box.key for box in app.selectbox]
 
 
+def test_slices_from_before_a_visit_to_another_page_stay_when_files_come_and_go(open_page, trained, picture):
+    app = open_page("gradcam")
+    app.file_uploader(key="upload").set_value(("first.png", picture, "image/png")).run()
+    app.switch_page("pages/activations.py").run()
+    bad = [(f"bad-{n}.png", b"no picture", "image/png") for n in (1, 2)]
+    app.file_uploader(key="upload").set_value(bad).run()
+    assert len(app.error) == 2
+    app.file_uploader(key="upload").set_value(bad[1:]).run()
+    app.file_uploader(key="upload").set_value([]).run()
+    assert not app.error
+    assert app.selectbox(key="slice_or_upload").value == "Uploaded slice"
+    app.file_uploader(key="upload").set_value(("second.png", picture, "image/png")).run()
+    assert app.slider(key="slice_number").max == 2
+    app.file_uploader(key="upload").set_value([]).run()
+    assert any(caption.value == "first.png" for caption in app.caption)
+    app.button(key="remove_upload").click().run()
+    assert not app.exception
+    assert "slice_or_upload" not in [box.key for box in app.selectbox]
+
+
+def test_more_slices_than_a_series_may_hold_are_refused_and_taken_once_there_is_room(
+    open_page, trained, picture, monkeypatch
+):
+    from covid_core.ui import slices
+
+    monkeypatch.setattr(slices, "MOST_SLICES", 2)
+    app = open_page("activations")
+    files = [(f"scan-{n}.png", picture, "image/png") for n in (1, 2, 3)]
+    app.file_uploader(key="upload").set_value(files).run()
+    assert app.slider(key="slice_number").max == 2
+    assert "scan-3.png" in app.error[0].value
+    app.file_uploader(key="upload").set_value(files[1:]).run()
+    assert not app.error
+    app.slider(key="slice_number").set_value(2).run()
+    assert any(caption.value == "scan-3.png" for caption in app.caption)
+
+
 def test_uploads_do_not_reach_another_session(open_page, trained, picture):
     first = open_page("gradcam")
     first.file_uploader(key="upload").set_value(("mine.png", picture, "image/png")).run()
@@ -279,11 +316,13 @@ def test_the_networks_of_other_folds_are_asked_on_demand(open_page, trained):
 
 
 def test_a_report_has_the_pictures_and_parameters_and_no_name_of_a_file(trained):
+    import hashlib
     import io
     import json
     import zipfile
 
     import numpy as np
+    from PIL import Image
 
     from covid_core.explain.gradcam import CamMaps
     from covid_core.models.library import list_networks
@@ -301,7 +340,8 @@ def test_a_report_has_the_pictures_and_parameters_and_no_name_of_a_file(trained)
     assert archive.namelist() == ["slice.png", "heat.png", "overlay.png", "report.json"]
     report = json.loads(archive.read("report.json"))
     assert report["weights"]["sha256"] == card.sha256
-    assert report["slice"]["sha256_of_grey_values"] == chosen.digest
+    grey = np.asarray(Image.open(archive.open("slice.png")))
+    assert report["slice"]["sha256_of_grey_values"] == hashlib.sha256(grey.tobytes()).hexdigest()
     assert report["picture"]["share_over_half_maximum"] == 0.5
     assert report["map"]["probabilities"]["COVID"] == pytest.approx(0.8)
     assert b"somebody" not in content + archive.read("report.json")

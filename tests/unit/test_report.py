@@ -27,7 +27,7 @@ def test_png_keeps_every_pixel(shape):
 def test_report_holds_the_pictures_and_everything_about_the_map(result):
     overlay = np.full((6, 6, 3), 9, np.uint8)
     parameters = {
-        "weights": described_weights("VGG16", None, seed=3),
+        "weights": described_weights("VGG16", None, seed=3, input_size=128, interpolation="area"),
         "map": described_map(result, ("non-COVID", "COVID"), position=1),
         "mask": {"share": float("nan"), "means": [1.5, float("inf")]},
     }
@@ -37,6 +37,7 @@ def test_report_holds_the_pictures_and_everything_about_the_map(result):
     report = json.loads(archive.read("report.json"))
     assert report["notice"] == NOTICE
     assert report["weights"]["seed"] == 3
+    assert report["weights"]["input_size"] == 128
     assert report["mask"] == {"share": None, "means": [1.5, None]}
     assert report["map"]["class"] == "COVID"
     assert report["map"]["raw_map"] == {"height": 3, "width": 4, "maximum": 23.0}
