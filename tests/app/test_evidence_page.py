@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import CancelledError
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +18,7 @@ from covid_core.explain.evaluation import MEASURES
 from covid_core.explain.method_names import METHODS
 from covid_core.results.records import Study
 from covid_core.results.store import ResultsStore
+from covid_core.ui.background import Job
 
 COMMAND = "python -m covid_core.explain.evaluate --dataset phantom"
 
@@ -181,6 +185,50 @@ def test_four_methods_side_by_side(open_page, trained):
     table = app.table[0].value
     assert table.index.tolist() == table.columns.tolist() == list(METHODS.values())
     assert set(np.diag(table)) <= {"+1.00", "—"}
+
+
+def test_maps_that_failed_are_made_the_next_time(monkeypatch):
+    from covid_core.ui import method_maps
+
+    outcomes = [MemoryError(), CancelledError(), {"gradcam": np.ones((2, 2))}]
+
+    def maps(*_: object) -> dict:
+        if isinstance(outcomes[0], Exception):
+            raise outcomes.pop(0)
+        return outcomes[0]
+
+    monkeypatch.setattr(method_maps, "_maps", maps)
+    monkeypatch.setattr(method_maps.st, "session_state", {})
+    network, chosen = SimpleNamespace(key="n", spec=SimpleNamespace(name="VGG16")), SimpleNamespace(digest="d")
+    jobs = []
+    for _ in range(4):
+        jobs.append(method_maps.job(network, chosen, 1))
+        assert jobs[-1].wait(10)
+    assert jobs[2].result() == outcomes[0]
+    assert jobs[3] is jobs[2]  # what went well is kept
+
+
+def test_maps_dropped_by_the_page_before_are_made_after_all(open_page, trained, monkeypatch):
+    """The page takes the job while it waits for its turn, and only then does it turn out that everybody had left it."""
+    from covid_core.ui import method_maps
+
+    dropped = []
+    make = method_maps.job
+
+    def job(*choices: object) -> Job:
+        if dropped:
+            return make(*choices)
+        turn = threading.Lock()
+        with turn:
+            dropped.append(Job("work", dict, turn))
+            with dropped[0]:
+                pass
+        assert dropped[0].wait(10)
+        return dropped[0]
+
+    monkeypatch.setattr(method_maps, "job", job)
+    monkeypatch.setattr(method_maps, "_maps", lambda *_: {name: np.eye(2, dtype=np.float32) for name in METHODS})
+    assert len(open_page("methods").get("image")) == 4
 
 
 # ---- the card ----
