@@ -231,6 +231,33 @@ def test_maps_dropped_by_the_page_before_are_made_after_all(open_page, trained, 
     assert len(open_page("methods").get("image")) == 4
 
 
+# ---- the workbench ----
+
+
+def test_random_weights_are_asked_at_the_layer_whatever_keras_calls_it_in_the_second_copy(monkeypatch):
+    """Keras numbers layers that nobody named by what their thread built before."""
+    import keras
+
+    from covid_core.ui import workbench
+
+    def unnamed(card: object) -> keras.Model:
+        inputs = keras.Input((16, 16, 1))
+        x = keras.layers.Conv2D(3, 3, strides=2)(inputs)
+        x = keras.layers.Conv2D(4, 3)(x)
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x))
+
+    def maps() -> list[tuple[int, ...]]:
+        bench = workbench.Workbench(SimpleNamespace(card=None))
+        seen = np.arange(256, dtype=np.float32).reshape(16, 16)
+        return [bench.random_map(layer, seen, 1).shape for layer in ("conv2d", "conv2d_1")]
+
+    monkeypatch.setattr(workbench, "load_network", unnamed)
+    job = Job("build", maps, threading.Lock())  # a thread in which nothing was built before
+    assert job.wait(60)
+    assert job.result() == [(7, 7), (5, 5)]
+
+
 # ---- the card ----
 
 
