@@ -321,3 +321,38 @@ def test_the_card_says_why_there_is_nothing_to_measure(card, trained, monkeypatc
     assert "The map is empty" in text(app)
     monkeypatch.setenv("COVID_NETWORKS", str(tmp_path / "none"))
     assert "Random weights" in text(card.run())
+
+
+def test_the_card_says_that_measuring_failed_and_measures_anew_the_next_time(card, trained, monkeypatch, caplog):
+    from covid_core.errors import LibraryError
+    from covid_core.ui import evidence, workbench
+
+    turn = threading.Lock()  # not the server's: another test's work may have it
+    monkeypatch.setattr(workbench, "turn", lambda: turn)
+    faults = [LibraryError("Expected *weights*."), MemoryError("out of memory")]
+
+    def judge(*_: object) -> None:
+        if faults:
+            raise faults[0]
+
+    monkeypatch.setattr(evidence, "_judge", judge)
+
+    def until_done(app):
+        for _ in range(100):
+            app.run()
+            assert not app.exception
+            if "Measuring" not in text(app):
+                return app
+            time.sleep(0.05)
+        raise AssertionError("the card measures for ever")
+
+    app = until_done(card)
+    assert [error.value for error in app.error] == [r"Expected \*weights\*."]
+    faults.pop(0)
+    app = until_done(app)
+    assert ["could not be measured" in error.value for error in app.error] == [True]
+    assert "out of memory" not in app.error[0].value
+    assert "out of memory" in caplog.text
+    faults.pop(0)
+    app = until_done(app)
+    assert not app.error
