@@ -15,10 +15,12 @@ from streamlit.testing.v1 import AppTest
 
 from covid_core.explain import verdict
 from covid_core.explain.evaluation import MEASURES
+from covid_core.explain.live import LiveEvidence
 from covid_core.explain.method_names import METHODS
 from covid_core.results.records import Study
 from covid_core.results.store import ResultsStore
 from covid_core.ui.background import Job
+from covid_core.ui.evidence import sentences
 
 COMMAND = "python -m covid_core.explain.evaluate --dataset phantom"
 
@@ -229,6 +231,16 @@ def test_maps_dropped_by_the_page_before_are_made_after_all(open_page, trained, 
     monkeypatch.setattr(method_maps, "job", job)
     monkeypatch.setattr(method_maps, "_maps", lambda *_: {name: np.eye(2, dtype=np.float32) for name in METHODS})
     assert len(open_page("methods").get("image")) == 4
+
+
+def test_likeness_to_random_weights_is_given_as_numbers_without_a_judgement():
+    measured = LiveEvidence({"lungs": 0.5}, {}, {}, 0.9, 0.1, np.nan, "", 0.0, 0.0)
+    said = {
+        sentences(replace(measured, random_rank=rank, random_ssim=0.25))[-1].replace(f"{rank:+.2f}", "…")
+        for rank in (-0.9, 0.0, 0.49, 0.51, 0.9)
+    }
+    assert len(said) == 1
+    assert "SSIM 0.25" in said.pop()
 
 
 # ---- the workbench ----
