@@ -19,6 +19,7 @@ from covid_core.explain.live import LiveEvidence
 from covid_core.explain.method_names import METHODS
 from covid_core.results.records import Study
 from covid_core.results.store import ResultsStore
+from covid_core.ui import map_evidence
 from covid_core.ui.background import Job
 from covid_core.ui.evidence import sentences
 
@@ -165,6 +166,22 @@ def test_data_sets_stand_apart_and_a_retrained_network_counts_once(open_page, me
 def test_without_seeds_the_page_says_how_to_get_them(open_page, store):
     add(store, study("VGG16"), good=False, seeds=0)
     assert any("--seeds 5" in info.value for info in open_page("evidence").info)
+
+
+def test_summaries_are_made_once_for_each_state_of_the_store(measured, monkeypatch):
+    made = []
+    summary = verdict.summary
+    monkeypatch.setattr(verdict, "summary", lambda measures: made.append(len(measures)) or summary(measures))
+    (studies,) = map_evidence.evaluations().values()
+    first = map_evidence.summaries(studies)[0]
+    pd.testing.assert_frame_equal(map_evidence.summaries(studies)[0], first)
+    assert len(made) == 1
+    rows = pd.DataFrame([{"subject": "VGG16", "method": "gradcam", "slice": "more.png", "label": 1,
+                          "measure": "deletion", "value": 0.5}])  # fmt: skip
+    measured.add_measures(study("VGG16").id, rows)
+    map_evidence.summaries(studies)
+    assert made == [made[0], made[0] + 1]
+    assert len(map_evidence.summaries(studies.iloc[:1])[0]) < len(first)
 
 
 # ---- the methods page ----
