@@ -57,7 +57,7 @@ with st.container(horizontal=True, gap="medium"):
     )  # fmt: skip
     with shown_errors():
         measures = measures_of(studies)
-    rows, nulls = summaries(measures, "".join(studies["id"]))
+        rows, nulls = summaries(studies)
     measured = [title for method, title in METHODS.items() if method in set(rows["method"])]
     methods = choose(st.pills, "Methods", measured, "methods", selection_mode="multi", default=measured)
 

@@ -50,6 +50,11 @@ class Job(Generic[T]):
             return "done"
         return "running" if self._running else "queued"
 
+    @property
+    def failed(self) -> bool:
+        """Whether it ended without a result: the work raised, or its turn came when nobody waited any more."""
+        return self._future.done() and self._future.exception() is not None
+
     def result(self) -> T:
         """What the work gave, once it is done; raises what it raised.
 
@@ -111,6 +116,23 @@ def watch(job: Job[T]) -> T:
             line.update(label=_line(job, time.monotonic() - started))
         place.empty()
         return job.result()
+
+
+def made(job: Callable[[], Job[T]], forget: Callable[[], None]) -> T:
+    """What a remembered job gives, as ``watch``. One that failed, or that everyone who waited left, is forgotten.
+
+    Args:
+        job: Gives the remembered job, or a new one where none is.
+        forget: Lets the next call of ``job`` begin anew.
+    """
+    while True:
+        try:
+            return watch(job())
+        except CancelledError:  # dropped just before this page came to wait for it
+            forget()
+        except Exception:  # a file may have been restored, memory been freed, when the reader tries again
+            forget()
+            raise
 
 
 @st.cache_resource(show_spinner=False)

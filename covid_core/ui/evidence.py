@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from functools import partial
@@ -20,6 +21,8 @@ from covid_core.ui.slices import ChosenSlice
 POLL_SECONDS = 1.0
 KEPT = 4
 _JOBS = "evidence_jobs"
+
+logger = logging.getLogger(__name__)
 
 
 def evidence_card(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index: int, raw: np.ndarray) -> None:
@@ -44,7 +47,8 @@ def evidence_card(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class
             st.caption("The map is empty: there is nothing to measure.")
             return
         job = _job(network, chosen, layer, class_index, raw)
-        st.fragment(_draw, run_every=None if job.state == "done" else POLL_SECONDS)(job)
+        polled = job.state != "done"
+        st.fragment(_draw, run_every=POLL_SECONDS if polled else None)(job, polled)
 
 
 def _job(
@@ -76,21 +80,34 @@ def _judge(shelf, network, chosen, raw, layer, class_index, cancelled: threading
     return shelf.get(network).judge(chosen, raw, layer, class_index, cancelled)
 
 
-def _draw(job: Job[LiveEvidence | None]) -> None:
+def _draw(job: Job[LiveEvidence | None], polled: bool) -> None:
     if job.state != "done":
         st.caption(f"{job.title} against {DRAWS} random maps, a Gaussian in the middle and random weights …")
-        # beside the words, so that a test and a screen reader can tell that something is under way
-        st.session_state["evidence_polling"] = True
         return
-    if st.session_state.pop("evidence_polling", False):
+    if polled:
         st.rerun()  # once, of the whole page: it then draws the card without asking again
     try:
         found = job.result()
     except CovidCoreError as error:
+        _forget(job)
         error_box(error)
-        return
-    if found is not None:
-        _figures(found)
+    except Exception:  # memory, TensorFlow: the page beside the card stays usable
+        _forget(job)
+        logger.exception("A map could not be measured")
+        st.error(
+            "The map could not be measured; the server's log says why. The next change on this page tries again.",
+            icon=":material/error:",
+        )
+    else:
+        if found is not None:
+            _figures(found)
+
+
+def _forget(job: Job[LiveEvidence | None]) -> None:
+    """Let the page's next run begin anew: only now has the reader seen why this one failed."""
+    jobs = st.session_state[_JOBS]
+    for key in [key for key, (known, _) in jobs.items() if known is job]:
+        del jobs[key]
 
 
 def _figures(found: LiveEvidence) -> None:
@@ -141,10 +158,8 @@ def sentences(found: LiveEvidence) -> list[str]:
     if np.isnan(found.random_rank):
         lines.append("The same network with random weights gives an empty map: no comparison.")
     else:
-        alike = found.random_rank > 0.5
         lines.append(
             f"Sanity check: rank correlation {found.random_rank:+.2f} (SSIM {found.random_ssim:.2f}) with the map of "
-            "the same network with random weights. "
-            + ("Much of this map may need no training." if alike else "The two maps differ, as they should.")
+            "the same network with random weights. A map of what the network learned should be unlike it."
         )
     return lines

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
 
 import keras
 import numpy as np
@@ -18,14 +16,12 @@ from covid_core.explain.activations import ActivationProbe, LayerInfo
 from covid_core.explain.gradcam import CamMaps, GradCam
 from covid_core.models.build import build_model
 from covid_core.models.library import Card, load_network
-from covid_core.ui.background import Job, watch
+from covid_core.ui.background import Job, made
 from covid_core.ui.networks import RANDOM_SEED, ChosenNetwork
 from covid_core.ui.slices import ChosenSeries, ChosenSlice
 
 NETWORKS_IN_MEMORY = 4  # two pairs; the largest network has a quarter of a gigabyte of weights
 CAMS_PER_NETWORK = 4
-
-T = TypeVar("T")
 
 
 class LoadedNetwork:
@@ -196,23 +192,11 @@ def _loaded(network: ChosenNetwork) -> LoadedNetwork:
     def forget() -> None:
         _loading.clear(network, network.key)
 
-    return _made(lambda: _loading(network, network.key), forget)
+    return made(lambda: _loading(network, network.key), forget)
 
 
 def _warm_cam(loaded: LoadedNetwork, layer: str) -> GradCam:
-    return _made(lambda: loaded.cam(layer), lambda: loaded.forget(layer))
-
-
-def _made(job: Callable[[], Job[T]], forget: Callable[[], None]) -> T:
-    """What a remembered job gives. One that failed, or was dropped by everyone who waited, is forgotten."""
-    while True:
-        try:
-            return watch(job())
-        except CancelledError:  # dropped just before this page came to wait for it
-            forget()
-        except Exception:  # a file may have been restored, memory been freed, when the reader tries again
-            forget()
-            raise
+    return made(lambda: loaded.cam(layer), lambda: loaded.forget(layer))
 
 
 @st.cache_resource(max_entries=NETWORKS_IN_MEMORY, show_spinner=False)

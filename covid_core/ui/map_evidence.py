@@ -66,15 +66,17 @@ def measures_of(studies: pd.DataFrame) -> pd.DataFrame:
     return _measures(store, Settings.from_environment().store_url, store.studies_revision(), tuple(studies["id"]))
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def summaries(measures: pd.DataFrame, key: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``verdict.summary`` and ``verdict.null_summary``.
+def summaries(studies: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """``verdict.summary`` and ``verdict.null_summary``, computed once for each state of the store.
 
     Args:
-        measures: As ``measures_of`` gives them.
-        key: Tells them from others.
+        studies: As ``evaluations`` gives them.
+
+    Raises:
+        StoreError: The store cannot be read.
     """
-    return verdict.summary(measures), verdict.null_summary(measures)
+    store = results_store()
+    return _summaries(store, Settings.from_environment().store_url, store.studies_revision(), tuple(studies["id"]))
 
 
 def overview(rows: pd.DataFrame) -> pd.DataFrame:
@@ -196,3 +198,11 @@ def _rank(column: pd.Series) -> pd.Series:
 @st.cache_data(max_entries=4, show_spinner=False)
 def _measures(_store, url: str, revision: int, ids: tuple[str, ...]) -> pd.DataFrame:
     return pd.concat([_store.measures(study) for study in ids], ignore_index=True)
+
+
+# Keyed by where the measures come from, not by the measures: to hash them takes long, and of many rows Streamlit would
+# hash a sample only.
+@st.cache_data(max_entries=8, show_spinner=False)
+def _summaries(_store, url: str, revision: int, ids: tuple[str, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    measures = _measures(_store, url, revision, ids)
+    return verdict.summary(measures), verdict.null_summary(measures)

@@ -9,7 +9,6 @@ import numpy as np
 import streamlit as st
 
 from covid_core.data.slices import resize_slice
-from covid_core.errors import CovidCoreError
 from covid_core.explain.agreement import rank_correlation
 from covid_core.explain.method_names import METHODS
 from covid_core.ui.background import Job
@@ -33,11 +32,16 @@ def job(network: ChosenNetwork, chosen: ChosenSlice, class_index: int) -> Job[di
     """
     key = (network.key, chosen.digest, class_index)
     known = st.session_state.get(_JOB)
-    if known is None or known[0] != key or _was_refused(known[1]):
+    if known is None or known[0] != key or known[1].failed:
         title = f"Asking {network.spec.name} in {len(METHODS)} ways"
         known = (key, Job(title, partial(_maps, shelf(), network, chosen, class_index), turn()))
         st.session_state[_JOB] = known
     return known[1]
+
+
+def forget() -> None:
+    """Let the next call of ``job`` begin anew."""
+    st.session_state.pop(_JOB, None)
 
 
 def agreement(raw: dict[str, np.ndarray]) -> dict[str, dict[str, str]]:
@@ -55,16 +59,6 @@ def agreement(raw: dict[str, np.ndarray]) -> dict[str, dict[str, str]]:
             METHODS[other]: "—" if np.isnan(value) else f"{value:+.2f}" for other, value in values.items()
         }
     return table
-
-
-def _was_refused(known: Job[dict[str, np.ndarray]]) -> bool:
-    if known.state != "done":
-        return False
-    try:
-        known.result()
-    except CovidCoreError:  # a file may have been restored when the reader tries again
-        return True
-    return False
 
 
 def _maps(shelf: Shelf, network: ChosenNetwork, chosen: ChosenSlice, class_index: int) -> dict[str, np.ndarray]:

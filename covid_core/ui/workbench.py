@@ -54,7 +54,9 @@ class Workbench:
             if self._scrambled is None:
                 self._scrambled = load_network(self._network.card)
             if layer not in self._random_cams:
-                self._random_cams = {layer: GradCam(self._scrambled, layer)}
+                # By position: what nobody named has another name in the second copy that a thread builds.
+                position = [one.name for one in self._model.layers].index(layer)
+                self._random_cams = {layer: GradCam(self._scrambled, self._scrambled.layers[position].name)}
             for seed in range(RANDOM_SEED, RANDOM_SEED + MOST_SEEDS):
                 randomise(self._scrambled, seed)
                 raw, _ = self._random_cams[layer](seen[None, ..., None], class_index)

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from covid_core.ui.background import Job
+from covid_core.ui.background import Job, made
 
 SECONDS = 10  # far more than any of this takes
 
@@ -93,6 +93,16 @@ def test_a_job_that_was_left_and_is_waited_for_again_is_done(turn):
     assert job.result() == "made"
 
 
+def test_a_job_has_failed_when_it_ended_without_a_result(turn):
+    with turn:
+        left, good, bad = (Job("work", work, turn) for work in (object, lambda: None, lambda: 1 / 0))
+        with left:
+            pass
+        assert not any(job.failed for job in (left, good, bad))
+    assert all(job.wait(SECONDS) for job in (left, good, bad))
+    assert [job.failed for job in (left, good, bad)] == [True, False, True]
+
+
 def test_what_the_work_raises_reaches_who_waits(turn):
     def work():
         raise ValueError("no such thing")
@@ -135,8 +145,6 @@ def test_a_page_waits_and_leaves_no_trace_of_it():
 
 def test_a_network_dropped_by_the_page_before_is_loaded_after_all():
     """The job that a page finds in the cache was dropped a moment ago: a new one takes its place."""
-    from covid_core.ui import inference
-
     turn, forgotten = threading.Lock(), []
     with turn:
         dropped = Job("work", lambda: "made", turn)
@@ -144,17 +152,15 @@ def test_a_network_dropped_by_the_page_before_is_loaded_after_all():
             pass
     assert dropped.wait(SECONDS)
     jobs = iter([dropped, Job("work", lambda: "made", turn)])
-    assert inference._made(lambda: next(jobs), lambda: forgotten.append(1)) == "made"
+    assert made(lambda: next(jobs), lambda: forgotten.append(1)) == "made"
     assert forgotten == [1]
 
 
 def test_a_job_that_failed_is_begun_anew_the_next_time():
-    from covid_core.ui import inference
-
     def fail():
         raise MemoryError
 
     forgotten = []
     with pytest.raises(MemoryError):
-        inference._made(lambda: Job("work", fail, threading.Lock()), lambda: forgotten.append(1))
+        made(lambda: Job("work", fail, threading.Lock()), lambda: forgotten.append(1))
     assert forgotten == [1]

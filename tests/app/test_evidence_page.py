@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import CancelledError
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,9 +15,13 @@ from streamlit.testing.v1 import AppTest
 
 from covid_core.explain import verdict
 from covid_core.explain.evaluation import MEASURES
+from covid_core.explain.live import LiveEvidence
 from covid_core.explain.method_names import METHODS
 from covid_core.results.records import Study
 from covid_core.results.store import ResultsStore
+from covid_core.ui import map_evidence
+from covid_core.ui.background import Job
+from covid_core.ui.evidence import sentences
 
 COMMAND = "python -m covid_core.explain.evaluate --dataset phantom"
 
@@ -161,6 +168,22 @@ def test_without_seeds_the_page_says_how_to_get_them(open_page, store):
     assert any("--seeds 5" in info.value for info in open_page("evidence").info)
 
 
+def test_summaries_are_made_once_for_each_state_of_the_store(measured, monkeypatch):
+    made = []
+    summary = verdict.summary
+    monkeypatch.setattr(verdict, "summary", lambda measures: made.append(len(measures)) or summary(measures))
+    (studies,) = map_evidence.evaluations().values()
+    first = map_evidence.summaries(studies)[0]
+    pd.testing.assert_frame_equal(map_evidence.summaries(studies)[0], first)
+    assert len(made) == 1
+    rows = pd.DataFrame([{"subject": "VGG16", "method": "gradcam", "slice": "more.png", "label": 1,
+                          "measure": "deletion", "value": 0.5}])  # fmt: skip
+    measured.add_measures(study("VGG16").id, rows)
+    map_evidence.summaries(studies)
+    assert made == [made[0], made[0] + 1]
+    assert len(map_evidence.summaries(studies.iloc[:1])[0]) < len(first)
+
+
 # ---- the methods page ----
 
 
@@ -181,6 +204,87 @@ def test_four_methods_side_by_side(open_page, trained):
     table = app.table[0].value
     assert table.index.tolist() == table.columns.tolist() == list(METHODS.values())
     assert set(np.diag(table)) <= {"+1.00", "—"}
+
+
+def test_maps_that_failed_are_made_the_next_time(monkeypatch):
+    from covid_core.ui import method_maps
+
+    outcomes = [MemoryError(), CancelledError(), {"gradcam": np.ones((2, 2))}]
+
+    def maps(*_: object) -> dict:
+        if isinstance(outcomes[0], Exception):
+            raise outcomes.pop(0)
+        return outcomes[0]
+
+    monkeypatch.setattr(method_maps, "_maps", maps)
+    monkeypatch.setattr(method_maps.st, "session_state", {})
+    network, chosen = SimpleNamespace(key="n", spec=SimpleNamespace(name="VGG16")), SimpleNamespace(digest="d")
+    jobs = []
+    for _ in range(4):
+        jobs.append(method_maps.job(network, chosen, 1))
+        assert jobs[-1].wait(10)
+    assert jobs[2].result() == outcomes[0]
+    assert jobs[3] is jobs[2]  # what went well is kept
+
+
+def test_maps_dropped_by_the_page_before_are_made_after_all(open_page, trained, monkeypatch):
+    """The page takes the job while it waits for its turn, and only then does it turn out that everybody had left it."""
+    from covid_core.ui import method_maps
+
+    dropped = []
+    make = method_maps.job
+
+    def job(*choices: object) -> Job:
+        if dropped:
+            return make(*choices)
+        turn = threading.Lock()
+        with turn:
+            dropped.append(Job("work", dict, turn))
+            with dropped[0]:
+                pass
+        assert dropped[0].wait(10)
+        return dropped[0]
+
+    monkeypatch.setattr(method_maps, "job", job)
+    monkeypatch.setattr(method_maps, "_maps", lambda *_: {name: np.eye(2, dtype=np.float32) for name in METHODS})
+    assert len(open_page("methods").get("image")) == 4
+
+
+def test_likeness_to_random_weights_is_given_as_numbers_without_a_judgement():
+    measured = LiveEvidence({"lungs": 0.5}, {}, {}, 0.9, 0.1, np.nan, "", 0.0, 0.0)
+    said = {
+        sentences(replace(measured, random_rank=rank, random_ssim=0.25))[-1].replace(f"{rank:+.2f}", "…")
+        for rank in (-0.9, 0.0, 0.49, 0.51, 0.9)
+    }
+    assert len(said) == 1
+    assert "SSIM 0.25" in said.pop()
+
+
+# ---- the workbench ----
+
+
+def test_random_weights_are_asked_at_the_layer_whatever_keras_calls_it_in_the_second_copy(monkeypatch):
+    """Keras numbers layers that nobody named by what their thread built before."""
+    import keras
+
+    from covid_core.ui import workbench
+
+    def unnamed(card: object) -> keras.Model:
+        inputs = keras.Input((16, 16, 1))
+        x = keras.layers.Conv2D(3, 3, strides=2)(inputs)
+        x = keras.layers.Conv2D(4, 3)(x)
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x))
+
+    def maps() -> list[tuple[int, ...]]:
+        bench = workbench.Workbench(SimpleNamespace(card=None))
+        seen = np.arange(256, dtype=np.float32).reshape(16, 16)
+        return [bench.random_map(layer, seen, 1).shape for layer in ("conv2d", "conv2d_1")]
+
+    monkeypatch.setattr(workbench, "load_network", unnamed)
+    job = Job("build", maps, threading.Lock())  # a thread in which nothing was built before
+    assert job.wait(60)
+    assert job.result() == [(7, 7), (5, 5)]
 
 
 # ---- the card ----
@@ -246,3 +350,38 @@ def test_the_card_says_why_there_is_nothing_to_measure(card, trained, monkeypatc
     assert "The map is empty" in text(app)
     monkeypatch.setenv("COVID_NETWORKS", str(tmp_path / "none"))
     assert "Random weights" in text(card.run())
+
+
+def test_the_card_says_that_measuring_failed_and_measures_anew_the_next_time(card, trained, monkeypatch, caplog):
+    from covid_core.errors import LibraryError
+    from covid_core.ui import evidence, workbench
+
+    turn = threading.Lock()  # not the server's: another test's work may have it
+    monkeypatch.setattr(workbench, "turn", lambda: turn)
+    faults = [LibraryError("Expected *weights*."), MemoryError("out of memory")]
+
+    def judge(*_: object) -> None:
+        if faults:
+            raise faults[0]
+
+    monkeypatch.setattr(evidence, "_judge", judge)
+
+    def until_done(app):
+        for _ in range(100):
+            app.run()
+            assert not app.exception
+            if "Measuring" not in text(app):
+                return app
+            time.sleep(0.05)
+        raise AssertionError("the card measures for ever")
+
+    app = until_done(card)
+    assert [error.value for error in app.error] == [r"Expected \*weights\*."]
+    faults.pop(0)
+    app = until_done(app)
+    assert ["could not be measured" in error.value for error in app.error] == [True]
+    assert "out of memory" not in app.error[0].value
+    assert "out of memory" in caplog.text
+    faults.pop(0)
+    app = until_done(app)
+    assert not app.error
