@@ -10,8 +10,8 @@ from scipy.special import stdtrit  # Student's t quantile; scipy.stats would tak
 
 from covid_core.explain.evaluation import JUDGED, MEASURES
 from covid_core.explain.method_names import METHODS, PIXEL_METHODS
+from covid_core.results.intervals import LEVEL
 
-LEVEL = 0.95
 LEAST_LOSS = 0.2
 """Mean probability that a blurred slice has to lose before deletion and insertion mean something."""
 
