@@ -130,14 +130,16 @@ def _measure(
             ids.append(study)
             wanted = {dataset.names[at] for at in positions}
             known = {method: store.measured_slices(study, name, method) & wanted for method in work.methods}
-            task = progress.add_task(name, total=work.total, completed=sum(map(len, known.values())))
-            if progress.tasks[task].finished:
-                continue
-            for piece in work.run(known.__getitem__):
+            left = work.total - sum(map(len, known.values()))
+            task = progress.add_task(name, total=work.total, completed=work.total - left)
+            if left:  # more slices, methods or seeds than were finished before: not complete until they are in
+                store.reopen_study(study)
+            for piece in work.run(known.__getitem__) if left else ():
                 store.add_measures(study, piece.measures)
+                left -= piece.slices
                 progress.update(task, advance=piece.slices, description=f"{name}, {piece.method}")
                 if options.time_limit is not None and time.monotonic() - started > 60 * options.time_limit:
-                    complete = progress.tasks[task].finished
+                    complete = not left
                     break
             progress.update(task, description=name)
             if not complete:
