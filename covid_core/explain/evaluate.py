@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measures = pd.concat([store.measures(study) for study in ids], ignore_index=True)
         _report(console, measures, [cards[0] for cards in chosen.values()], dataset)
         if options.export:
-            files = [file for study in ids for file in export_studies(store, options.export / study, study)]
+            files = export_studies(store, options.export, ids)
             console.print(f"Exported  {len(files)} files to {options.export}")
     except CovidCoreError as error:
         console.print(f"[bold red]Refused:[/] {error}")

@@ -15,6 +15,7 @@ from covid_core.explain import evaluate, verdict
 from covid_core.explain.controls import centred_map, random_map, shuffled_map
 from covid_core.explain.evaluation import EMPTY, MEASURES, Batch, measure_maps, stream
 from covid_core.models import library
+from covid_core.results import __main__ as import_command
 from covid_core.results.store import ResultsStore
 
 SIZE, GRID = 64, (8, 8)
@@ -269,6 +270,20 @@ def test_a_stop_after_the_last_piece_is_made_good(trained, monkeypatch):
     assert finished(trained) == [False]
     assert run(*FAST) == 0
     assert finished(trained) == [True]
+
+
+def test_two_networks_leave_and_enter_the_store_as_one_folder(trained, tmp_path):
+    import keras
+
+    keras.utils.set_random_seed(3)
+    facts = CARD_FACTS | {"fold": 1, "classes": ("non-COVID", "COVID")}
+    slices = np.zeros((2, 32, 32, 1), np.uint8)
+    library.save_network(tiny_network("EfficientNetB0"), trained / "networks", "other", slices, facts)
+    out, other = trained / "out", f"sqlite:///{tmp_path / 'other.sqlite'}"
+    assert run("--limit", "2", *FAST, "--export", str(out)) == 0
+    assert import_command.main([str(out), "--store", other, "--networks", str(tmp_path / "taken")]) == 0
+    assert set(stored(trained)["subject"]) == {"VGG16", "EfficientNetB0"}
+    pd.testing.assert_frame_equal(ResultsStore(other).measures(), stored(trained), check_exact=True)
 
 
 def test_more_methods_add_to_what_is_there(trained, capsys):
