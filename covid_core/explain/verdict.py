@@ -203,16 +203,20 @@ def caveats(trained: dict[str, tuple[str, int]], dataset: str, groups_are: str, 
         all_positive: Whether all slices are of the positive class.
     """
     trained_on = sorted({f"{name} at {size} px" for name, size in trained.values()})
+    same = sorted(network for network, (name, _) in trained.items() if name == dataset)
+    # by name only: the digest of a measured set covers its masks too, that of the slices alone is not kept
+    domain = (
+        f"the data set of {_listed(same)} by its name: whether slices were trained on is not known, and likely"
+        if same
+        else "another domain by its name, with a window, contrast and size of its own: they may be wrong there, and a "
+        "map of a wrong answer shows what misled it"
+    )
+    if same and len(same) < len(trained):
+        domain += "; to the others it is another domain, where they may be wrong"
     notes = [
         "Each map explains the slice's own class. 'Beats' means: paired by slice, the 95 % interval of the mean "
         "difference lies on the better side of zero. Intervals are not corrected for their number.",
-        f"The networks were trained on {', '.join(trained_on)}; {dataset} is "
-        + (
-            "the same data set: slices among them were trained on."
-            if all(name == dataset for name, _ in trained.values())
-            else "another domain, with a window, contrast and size of its own: they may be wrong there, and a map of a "
-            "wrong answer shows what misled it."
-        ),
+        f"The networks were trained on {', '.join(trained_on)}; {dataset} is {domain}.",
     ]
     if all_positive:
         notes.append("Every slice is positive: nothing is said about maps of other slices.")

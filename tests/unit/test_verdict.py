@@ -18,6 +18,7 @@ from covid_core.explain.verdict import (
     SHUFFLED,
     UNKNOWN,
     WORSE,
+    caveats,
     curve_notes,
     mean_of_groups,
     null_summary,
@@ -211,3 +212,12 @@ def test_nothing_measured_gives_empty_tables():
     empty = pd.DataFrame(columns=["subject", "method", "slice", "measure", "value"])
     assert summary(empty).empty
     assert null_summary(empty).empty
+
+
+def test_whether_slices_were_trained_on_is_said_by_network_and_by_name():
+    trained = {"VGG16": ("phantom", 64), "Xception": ("other", 64)}
+    of_both = caveats(trained, "phantom", "patient", False)[1]
+    assert "phantom is the data set of VGG16 by its name: whether slices were trained on is not known" in of_both
+    assert "to the others it is another domain" in of_both
+    assert "another domain" not in caveats({"VGG16": ("phantom", 64)}, "phantom", "patient", False)[1]
+    assert "third is another domain by its name" in caveats(trained, "third", "patient", False)[1]
