@@ -158,17 +158,10 @@ def _report(console: Console, measures: pd.DataFrame, cards: list[Card], dataset
         console.print(f"{subject}, {METHODS[method]}: {verdict.verdict(of)}")
     if len(nulls):
         console.print(
-            "\nMaps that know nothing must not beat both controls; the wider of the intervals over seeds and slices:"
+            "\nMaps that know nothing should not beat both controls; the wider of the intervals over seeds and slices:"
         )
         console.print(_null_table(nulls))
-        beating = nulls[nulls["beats"] == verdict.BOTH]
-        for row in beating.itertuples():
-            console.print(
-                f"[yellow]{row.subject}: {verdict.NULLS[row.null]} beats both controls by "
-                f"{MEASURES[row.measure].label.lower()}: that measure proves nothing here.[/]"
-            )
-        if beating.empty:
-            console.print("None of them beats both controls by any of these.")
+        console.print(verdict.null_verdict(nulls))
     _facts(console, measures)
     console.print("\n" + "\n".join(_caveats(cards, dataset)))
 
@@ -197,13 +190,15 @@ def _table(rows: pd.DataFrame) -> Table:
 
 
 def _null_table(nulls: pd.DataFrame) -> Table:
-    table = Table("network", "map", "measure", "seeds", "mean", "gain on random", "gain on centred", "beats", box=None)
+    names = ("network", "map", "measure", "seeds", "beating", "mean", "gain on random", "gain on centred", "beats")
+    table = Table(*names, box=None)
     for row in nulls.itertuples():
         table.add_row(
             row.subject,
             verdict.NULLS[row.null],
             MEASURES[row.measure].label,
             str(row.seeds),
+            str(row.seeds_beating),
             f"{row.mean:.3f}",
             verdict.interval_text(row.random_gain, row.random_gain_low, row.random_gain_high, signed=True),
             verdict.interval_text(row.centred_gain, row.centred_gain_low, row.centred_gain_high, signed=True),

@@ -147,6 +147,7 @@ def null_rows(nulls: pd.DataFrame) -> pd.DataFrame:
             "Map": nulls["null"].map(verdict.NULLS),
             "Measure": nulls["measure"].map(lambda name: MEASURES[name].label),
             "Seeds": nulls["seeds"],
+            "Beating both alone": nulls["seeds_beating"],
             **{
                 f"Gain on {text}": [
                     verdict.interval_text(*row, signed=True)
