@@ -242,7 +242,7 @@ def caveats(trained: dict[str, tuple[str, int]], dataset: str, groups_are: str, 
     same = sorted(network for network, (name, _) in trained.items() if name == dataset)
     # by name only: the digest of a measured set covers its masks too, that of the slices alone is not kept
     domain = (
-        f"the data set of {_listed(same)} by its name: whether slices were trained on is not known, and likely"
+        f"the data set of {_listed(same)} by its name: whether its slices were trained on is not known"
         if same
         else "another domain by its name, with a window, contrast and size of its own: they may be wrong there, and a "
         "map of a wrong answer shows what misled it"

@@ -261,7 +261,7 @@ def test_a_null_map_that_wins_is_named():
 def test_whether_slices_were_trained_on_is_said_by_network_and_by_name():
     trained = {"VGG16": ("phantom", 64), "Xception": ("other", 64)}
     of_both = caveats(trained, "phantom", "patient", False)[1]
-    assert "phantom is the data set of VGG16 by its name: whether slices were trained on is not known" in of_both
+    assert "phantom is the data set of VGG16 by its name: whether its slices were trained on is not known" in of_both
     assert "to the others it is another domain" in of_both
     assert "another domain" not in caveats({"VGG16": ("phantom", 64)}, "phantom", "patient", False)[1]
     assert "third is another domain by its name" in caveats(trained, "third", "patient", False)[1]
