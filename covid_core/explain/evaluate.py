@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measures = pd.concat([store.measures(study) for study in ids], ignore_index=True)
         _report(console, measures, [cards[0] for cards in chosen.values()], dataset)
         if options.export:
-            files = [file for study in ids for file in export_studies(store, options.export / study, study)]
+            files = export_studies(store, options.export, ids)
             console.print(f"Exported  {len(files)} files to {options.export}")
     except CovidCoreError as error:
         console.print(f"[bold red]Refused:[/] {error}")
@@ -130,14 +130,16 @@ def _measure(
             ids.append(study)
             wanted = {dataset.names[at] for at in positions}
             known = {method: store.measured_slices(study, name, method) & wanted for method in work.methods}
-            task = progress.add_task(name, total=work.total, completed=sum(map(len, known.values())))
-            if progress.tasks[task].finished:
-                continue
-            for piece in work.run(known.__getitem__):
+            left = work.total - sum(map(len, known.values()))
+            task = progress.add_task(name, total=work.total, completed=work.total - left)
+            if left:  # more slices, methods or seeds than were finished before: not complete until they are in
+                store.reopen_study(study)
+            for piece in work.run(known.__getitem__) if left else ():
                 store.add_measures(study, piece.measures)
+                left -= piece.slices
                 progress.update(task, advance=piece.slices, description=f"{name}, {piece.method}")
                 if options.time_limit is not None and time.monotonic() - started > 60 * options.time_limit:
-                    complete = progress.tasks[task].finished
+                    complete = not left
                     break
             progress.update(task, description=name)
             if not complete:
@@ -156,17 +158,10 @@ def _report(console: Console, measures: pd.DataFrame, cards: list[Card], dataset
         console.print(f"{subject}, {METHODS[method]}: {verdict.verdict(of)}")
     if len(nulls):
         console.print(
-            "\nMaps that know nothing must not beat both controls; the wider of the intervals over seeds and slices:"
+            "\nMaps that know nothing should not beat both controls; the wider of the intervals over seeds and slices:"
         )
         console.print(_null_table(nulls))
-        beating = nulls[nulls["beats"] == verdict.BOTH]
-        for row in beating.itertuples():
-            console.print(
-                f"[yellow]{row.subject}: {verdict.NULLS[row.null]} beats both controls by "
-                f"{MEASURES[row.measure].label.lower()}: that measure proves nothing here.[/]"
-            )
-        if beating.empty:
-            console.print("None of them beats both controls by any of these.")
+        console.print(verdict.null_verdict(nulls))
     _facts(console, measures)
     console.print("\n" + "\n".join(_caveats(cards, dataset)))
 
@@ -195,13 +190,15 @@ def _table(rows: pd.DataFrame) -> Table:
 
 
 def _null_table(nulls: pd.DataFrame) -> Table:
-    table = Table("network", "map", "measure", "seeds", "mean", "gain on random", "gain on centred", "beats", box=None)
+    names = ("network", "map", "measure", "seeds", "beating", "mean", "gain on random", "gain on centred", "beats")
+    table = Table(*names, box=None)
     for row in nulls.itertuples():
         table.add_row(
             row.subject,
             verdict.NULLS[row.null],
             MEASURES[row.measure].label,
             str(row.seeds),
+            str(row.seeds_beating),
             f"{row.mean:.3f}",
             verdict.interval_text(row.random_gain, row.random_gain_low, row.random_gain_high, signed=True),
             verdict.interval_text(row.centred_gain, row.centred_gain_low, row.centred_gain_high, signed=True),

@@ -12,6 +12,9 @@ from covid_core.explain.heatmap import normalise, resize_heat
 from covid_core.explain.localisation import energy_inside, overlap, points_inside
 from covid_core.explain.perturbation import STEPS, Predict, blurred, drop_and_increase, perturbation_curves
 
+KIND = "evaluation"
+"""Of studies in the store that hold these measures."""
+
 
 @dataclass(frozen=True)
 class Measure:

@@ -14,7 +14,7 @@ from covid_core.data.slices import resize_slice
 from covid_core.explain import methods, perturbation, verdict
 from covid_core.explain.agreement import rank_correlation, similarity, stability
 from covid_core.explain.controls import centred_map, random_map, shuffled_map
-from covid_core.explain.evaluation import Batch, measure_maps, stream
+from covid_core.explain.evaluation import KIND, Batch, measure_maps, stream
 from covid_core.explain.forward import Forward
 from covid_core.explain.gradcam import GradCam
 from covid_core.explain.method_names import METHODS, PIXEL_METHODS
@@ -22,7 +22,6 @@ from covid_core.explain.randomisation import randomise
 from covid_core.models.library import Card, load_network
 from covid_core.results.records import Study
 
-KIND = "evaluation"
 CHUNK = 8
 CONTROL_DRAWS = 2
 """Random maps a slice and resolution, whose measures are averaged."""

@@ -10,8 +10,8 @@ from scipy.special import stdtrit  # Student's t quantile; scipy.stats would tak
 
 from covid_core.explain.evaluation import JUDGED, MEASURES
 from covid_core.explain.method_names import METHODS, PIXEL_METHODS
+from covid_core.results.intervals import LEVEL
 
-LEVEL = 0.95
 LEAST_LOSS = 0.2
 """Mean probability that a blurred slice has to lose before deletion and insertion mean something."""
 
@@ -97,7 +97,8 @@ def null_summary(measures: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         ``subject``, ``null`` (``SHUFFLED`` or ``RANDOM_WEIGHTS``), ``measure``, ``seeds`` (those with a defined value),
-        ``mean`` over the seeds; for each control ``<control>_gain`` with ``_low`` and ``_high``; ``beats``.
+        ``seeds_beating`` (those that beat both controls when each is taken alone, over its slices), ``mean`` over the
+        seeds; for each control ``<control>_gain`` with ``_low`` and ``_high``; ``beats``.
     """
     rows, nulls_controls = [], {"random": RANDOM, "centred": CENTRED}
     for subject, of_subject in measures.groupby("subject", sort=True):
@@ -112,6 +113,7 @@ def null_summary(measures: pd.DataFrame) -> pd.DataFrame:
                 if not compared:
                     continue
                 row = {"subject": subject, "null": null, "measure": name, "seeds": len(compared)}
+                row["seeds_beating"] = sum(one["beats"] == BOTH for one in compared)
                 row["mean"] = float(np.mean([one["mean"] for one in compared]))
                 of_seeds = values.loc[[(seed, name) for seed in seeds if (seed, name) in values.index]]
                 over_slices = _against(values, groups, of_seeds.mean().to_numpy(), name, nulls_controls)
@@ -140,8 +142,7 @@ def verdict(rows: pd.DataFrame) -> str:
     judged = judged[judged["beats"] != UNKNOWN]
     if judged.empty:
         return "Nothing to judge: the maps are empty, or too few slices were measured for an interval."
-    labels = {name: MEASURES[name].label.lower().replace("iou", "IoU") for name in judged["measure"]}
-    by = {beats: _listed([labels[name] for name in of["measure"]]) for beats, of in judged.groupby("beats")}
+    by = {beats: _listed([_label(name) for name in of["measure"]]) for beats, of in judged.groupby("beats")}
     parts = []
     if BOTH in by:
         parts.append(f"Beats both controls by {by[BOTH]}.")
@@ -154,6 +155,41 @@ def verdict(rows: pd.DataFrame) -> str:
     if WORSE in by:
         parts.append(f"Worse than both controls by {by[WORSE]}.")
     return " ".join(parts)
+
+
+def null_verdict(nulls: pd.DataFrame) -> str:
+    """In words how often maps that know nothing beat both controls; that none is shown to proves nothing.
+
+    Args:
+        nulls: Rows of ``null_summary``; measures that are not judged are left out.
+
+    Returns:
+        A few sentences; empty where no judged measure was taken.
+    """
+    rows = nulls[nulls["measure"].isin(JUDGED)]
+    if rows.empty:
+        return ""
+    beating = rows[rows["beats"] == BOTH]
+    # a map that is worse than one control beats not both; a bound that is NaN rules nothing out
+    ruled_out = np.any([rows[f"{control}_gain_high"] < 0 for control in CONTROLS], axis=0)
+    undecided = int((~ruled_out & (rows["beats"] != BOTH)).sum())
+    fewest, most = rows["seeds"].min(), rows["seeds"].max()
+    over = f"{most} seed{'s' if most > 1 else ''}" if fewest == most else f"{fewest} to {most} seeds"
+    found = f"{len(beating)} of {len(rows)} comparisons beat" if len(beating) else "none is shown to beat"
+    text = f"In the mean over {over} {found} both controls"
+    if len(beating):
+        who = [f"{row.subject}, {NULLS[row.null]}, by {_label(row.measure)}" for row in beating.itertuples()]
+        text += f" ({'; '.join(who)}): by these measures a win proves nothing there"
+    text += f". {undecided} of {len(rows)} comparisons are undecided"
+    text += ": their intervals leave such a win open, or do not exist. " if undecided else ". "
+    alone = rows.groupby(["null", "measure"], sort=False)[["seeds", "seeds_beating"]].sum().reset_index()
+    wins = [
+        f"{NULLS[row.null]}, by {_label(row.measure)} ({row.seeds_beating} of {row.seeds})"
+        for row in alone[alone["seeds_beating"] > 0].itertuples()
+    ]
+    total = f"{rows['seeds_beating'].sum()} of {rows['seeds'].sum()}"
+    which = f": {'; '.join(wins)}" if wins else ""
+    return f"{text}Of single seeds, each over its slices, {total} are shown to beat both{which}."
 
 
 def sanity(measures: pd.DataFrame) -> pd.DataFrame:
@@ -203,16 +239,20 @@ def caveats(trained: dict[str, tuple[str, int]], dataset: str, groups_are: str, 
         all_positive: Whether all slices are of the positive class.
     """
     trained_on = sorted({f"{name} at {size} px" for name, size in trained.values()})
+    same = sorted(network for network, (name, _) in trained.items() if name == dataset)
+    # by name only: the digest of a measured set covers its masks too, that of the slices alone is not kept
+    domain = (
+        f"the data set of {_listed(same)} by its name: whether its slices were trained on is not known"
+        if same
+        else "another domain by its name, with a window, contrast and size of its own: they may be wrong there, and a "
+        "map of a wrong answer shows what misled it"
+    )
+    if same and len(same) < len(trained):
+        domain += "; to the others it is another domain, where they may be wrong"
     notes = [
         "Each map explains the slice's own class. 'Beats' means: paired by slice, the 95 % interval of the mean "
         "difference lies on the better side of zero. Intervals are not corrected for their number.",
-        f"The networks were trained on {', '.join(trained_on)}; {dataset} is "
-        + (
-            "the same data set: slices among them were trained on."
-            if all(name == dataset for name, _ in trained.values())
-            else "another domain, with a window, contrast and size of its own: they may be wrong there, and a map of a "
-            "wrong answer shows what misled it."
-        ),
+        f"The networks were trained on {', '.join(trained_on)}; {dataset} is {domain}.",
     ]
     if all_positive:
         notes.append("Every slice is positive: nothing is said about maps of other slices.")
@@ -280,6 +320,10 @@ def _gain_columns(control: str) -> list[str]:
     return [f"{control}_gain{bound}" for bound in ("", "_low", "_high")]
 
 
+def _label(measure: str) -> str:
+    return MEASURES[measure].label.lower().replace("iou", "IoU")
+
+
 def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
@@ -287,4 +331,4 @@ def _listed(names: list[str]) -> str:
 _OF_CONTROLS = [column for control in CONTROLS for column in (control, *_gain_columns(control))]
 _COLUMNS = ["subject", "method", "measure", "mean", "low", "high", "slices", "groups", *_OF_CONTROLS, "beats"]
 _GAINS = [column for control in CONTROLS for column in _gain_columns(control)]
-_NULL_COLUMNS = ["subject", "null", "measure", "seeds", "mean", *_GAINS, "beats"]
+_NULL_COLUMNS = ["subject", "null", "measure", "seeds", "seeds_beating", "mean", *_GAINS, "beats"]

@@ -242,6 +242,14 @@ class ResultsStore:
         """
         self._database.write(lambda connection: study_tables.finish(connection, study_id, finished))
 
+    def reopen_study(self, study_id: str) -> None:
+        """Note that slices of a study are missing, because more are wanted than were when it was finished.
+
+        Raises:
+            StoreError: The study is unknown.
+        """
+        self._database.write(lambda connection: study_tables.reopen(connection, study_id))
+
     def add_measures(self, study_id: str, measures: pd.DataFrame) -> int:
         """Write measures of slices, all or nothing; those that are there already stay as they are.
 
@@ -291,7 +299,7 @@ class ResultsStore:
         return {row.slice for row in rows}
 
     def studies_revision(self) -> int:
-        """A number that grows with everything written about studies: cheap to ask, fit as a cache key."""
+        """A number that changes with everything written about studies: cheap to ask, fit as a cache key."""
         return self._database.rows(study_tables.REVISION)[0][0]
 
     def published(self) -> pd.DataFrame:

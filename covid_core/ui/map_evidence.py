@@ -8,12 +8,11 @@ import pandas as pd
 import streamlit as st
 
 from covid_core.explain import verdict
-from covid_core.explain.evaluation import JUDGED, MEASURES
+from covid_core.explain.evaluation import JUDGED, KIND, MEASURES
 from covid_core.explain.method_names import METHODS
 from covid_core.settings import Settings
 from covid_core.ui.results import results_store
 
-KIND = "evaluation"
 BEATS = {
     verdict.BOTH: "both",
     verdict.ONLY_RANDOM: "random maps only",
@@ -150,6 +149,7 @@ def null_rows(nulls: pd.DataFrame) -> pd.DataFrame:
             "Map": nulls["null"].map(verdict.NULLS),
             "Measure": nulls["measure"].map(lambda name: MEASURES[name].label),
             "Seeds": nulls["seeds"],
+            "Beating both alone": nulls["seeds_beating"],
             **{
                 f"Gain on {text}": [
                     verdict.interval_text(*row, signed=True)

@@ -21,6 +21,7 @@ from covid_core.results.records import Study
 from covid_core.results.store import ResultsStore
 from covid_core.ui import map_evidence
 from covid_core.ui.background import Job
+from covid_core.ui.errors import plain
 from covid_core.ui.evidence import sentences
 
 COMMAND = "python -m covid_core.explain.evaluate --dataset phantom"
@@ -133,7 +134,17 @@ def test_null_maps_stand_there_with_their_seeds(open_page, measured):
     nulls = frame(app, "nulls")
     assert set(nulls["Map"]) == set(verdict.NULLS.values())
     assert set(nulls["Seeds"]) == {5}
-    assert "None of them beats both controls" in text(app) or "rows beat both controls" in text(app)
+    assert plain(verdict.null_verdict(verdict.null_summary(measured.measures(kind="evaluation")))) in text(app)
+
+
+def test_with_one_seed_nothing_is_said_to_be_shown(open_page, store):
+    add(store, study("VGG16"), good=False, seeds=1)
+    app = open_page("evidence")
+    assert set(frame(app, "nulls")["Beats"]) == {"—"}
+    assert "In the mean over 1 seed none is shown to beat both controls. 12 of 12 comparisons are undecided" in text(
+        app
+    )
+    assert "does not win" not in text(app)
 
 
 def test_choices_are_in_the_address_and_nonsense_falls_back(open_page, measured):

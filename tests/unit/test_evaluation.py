@@ -15,6 +15,7 @@ from covid_core.explain import evaluate, verdict
 from covid_core.explain.controls import centred_map, random_map, shuffled_map
 from covid_core.explain.evaluation import EMPTY, MEASURES, Batch, measure_maps, stream
 from covid_core.models import library
+from covid_core.results import __main__ as import_command
 from covid_core.results.store import ResultsStore
 
 SIZE, GRID = 64, (8, 8)
@@ -242,6 +243,47 @@ def test_a_stopped_command_goes_on_and_comes_to_the_same_numbers(trained, tmp_pa
     pd.testing.assert_frame_equal(
         stored(trained)[columns], ResultsStore(whole).measures()[columns], check_exact=False, atol=1e-5
     )
+
+
+def finished(places) -> list[bool]:
+    return ResultsStore(f"sqlite:///{places / 'store.sqlite'}").studies()["finished"].notna().tolist()
+
+
+def test_an_evaluation_that_is_extended_is_not_complete_until_all_is_measured(trained):
+    assert run(*FAST) == 0
+    assert finished(trained) == [True]
+    more = ("--methods", "gradcam", "--seeds", "2")
+    assert run(*more, "--time-limit", "0") == evaluate.EXIT_TIME
+    assert finished(trained) == [False]
+    assert run(*more) == 0
+    assert finished(trained) == [True]
+
+
+def test_a_stop_after_the_last_piece_is_made_good(trained, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ResultsStore, "finish_study", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(*FAST)
+    assert finished(trained) == [False]
+    assert run(*FAST) == 0
+    assert finished(trained) == [True]
+
+
+def test_two_networks_leave_and_enter_the_store_as_one_folder(trained, tmp_path):
+    import keras
+
+    keras.utils.set_random_seed(3)
+    facts = CARD_FACTS | {"fold": 1, "classes": ("non-COVID", "COVID")}
+    slices = np.zeros((2, 32, 32, 1), np.uint8)
+    library.save_network(tiny_network("EfficientNetB0"), trained / "networks", "other", slices, facts)
+    out, other = trained / "out", f"sqlite:///{tmp_path / 'other.sqlite'}"
+    assert run("--limit", "2", *FAST, "--export", str(out)) == 0
+    assert import_command.main([str(out), "--store", other, "--networks", str(tmp_path / "taken")]) == 0
+    assert set(stored(trained)["subject"]) == {"VGG16", "EfficientNetB0"}
+    pd.testing.assert_frame_equal(ResultsStore(other).measures(), stored(trained), check_exact=True)
 
 
 def test_more_methods_add_to_what_is_there(trained, capsys):

@@ -18,9 +18,11 @@ from covid_core.explain.verdict import (
     SHUFFLED,
     UNKNOWN,
     WORSE,
+    caveats,
     curve_notes,
     mean_of_groups,
     null_summary,
+    null_verdict,
     sanity,
     summary,
     verdict,
@@ -211,3 +213,55 @@ def test_nothing_measured_gives_empty_tables():
     empty = pd.DataFrame(columns=["subject", "method", "slice", "measure", "value"])
     assert summary(empty).empty
     assert null_summary(empty).empty
+    assert null_verdict(null_summary(empty)) == ""
+
+
+def nulls_of(gains: dict[str, list[float]], measure="insertion") -> pd.DataFrame:
+    """Null maps that gain as much on both controls in every one of 12 slices, but for a little noise."""
+    rng = np.random.default_rng(0)
+    values = {(RANDOM, measure): rng.normal(0, 0.01, 12), (CENTRED, measure): rng.normal(0, 0.01, 12)}
+    for null, of_seeds in gains.items():
+        for seed, gain in enumerate(of_seeds, 1):
+            values[(f"{null} {seed}", measure)] = np.full(12, gain)
+    return null_summary(measures(values))
+
+
+def test_one_seed_decides_nothing_and_its_own_win_is_said():
+    rows = nulls_of({RANDOM_WEIGHTS: [0.2]})
+    assert rows["beats"].tolist() == [UNKNOWN]
+    assert null_verdict(rows) == (
+        "In the mean over 1 seed none is shown to beat both controls. 1 of 1 comparisons are undecided: their "
+        "intervals leave such a win open, or do not exist. Of single seeds, each over its slices, 1 of 1 are shown to "
+        "beat both: Grad-CAM, random weights, by insertion (1 of 1)."
+    )
+
+
+def test_seeds_that_disagree_are_undecided_and_those_that_are_worse_are_not():
+    rows = nulls_of({SHUFFLED: [-0.2, -0.21, -0.19], RANDOM_WEIGHTS: [0.3, -0.2, 0.1]})
+    assert rows["seeds_beating"].tolist() == [0, 2]
+    assert null_verdict(rows) == (
+        "In the mean over 3 seeds none is shown to beat both controls. 1 of 2 comparisons are undecided: their "
+        "intervals leave such a win open, or do not exist. Of single seeds, each over its slices, 2 of 6 are shown to "
+        "beat both: Grad-CAM, random weights, by insertion (2 of 3)."
+    )
+    assert (
+        "0 of 1 comparisons are undecided. Of single seeds, each over its slices, 0 of 3 are shown to beat both."
+        in null_verdict(rows[rows["null"] == SHUFFLED])
+    )
+
+
+def test_a_null_map_that_wins_is_named():
+    text = null_verdict(nulls_of({RANDOM_WEIGHTS: [0.2, 0.21, 0.19]}))
+    assert text.startswith(
+        "In the mean over 3 seeds 1 of 1 comparisons beat both controls (VGG16, Grad-CAM, random weights, by insertion)"
+    )
+    assert null_verdict(nulls_of({RANDOM_WEIGHTS: [0.2, 0.21]}, "drop")) == ""
+
+
+def test_whether_slices_were_trained_on_is_said_by_network_and_by_name():
+    trained = {"VGG16": ("phantom", 64), "Xception": ("other", 64)}
+    of_both = caveats(trained, "phantom", "patient", False)[1]
+    assert "phantom is the data set of VGG16 by its name: whether its slices were trained on is not known" in of_both
+    assert "to the others it is another domain" in of_both
+    assert "another domain" not in caveats({"VGG16": ("phantom", 64)}, "phantom", "patient", False)[1]
+    assert "third is another domain by its name" in caveats(trained, "third", "patient", False)[1]
