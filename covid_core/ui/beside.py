@@ -25,7 +25,7 @@ def draw_beside(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_i
     st.subheader("Two slices side by side", anchor=False)
     other = pick_second_slice()
     if other is None:
-        st.caption("Choose a second slice, for example a negative one beside a positive one.")
+        st.caption("Choose a second slice to compare where the maps of both lie.")
         return
     class_name = network.classes[class_index]
     strengths = []
