@@ -105,7 +105,8 @@ def test_a_real_slice_gives_probability_overlay_and_statistic(server, visit, sha
 
 def test_a_refused_file_after_an_accepted_one_leaves_it_in_place(server, visit):
     open_gradcam(server, visit)
-    values, picker = visit.page.get_by_test_id("stMetricValue"), visit.page.get_by_role("combobox", name="Slice", exact=True)
+    values = visit.page.get_by_test_id("stMetricValue")
+    picker = visit.page.get_by_role("combobox", name="Slice", exact=True)
     sample = values.all_inner_texts()
     upload(visit, "noise.png", noise_slice())
     expect(values.first).not_to_have_text(sample[0], timeout=60_000)
