@@ -64,8 +64,13 @@ with st.container(horizontal=True, gap="medium"):
 settings = json.loads(studies["settings"].iloc[0])
 groups_are = settings["groups"]
 shown = rows[rows["subject"].isin(networks) & rows["method"].map(METHODS).isin(methods)]
-if studies["finished"].isna().any():
-    st.warning("This evaluation is not complete: the command that made it goes on where it stopped.")
+if uneven := verdict.unevenly_measured(measures):
+    st.warning(
+        f"Not every map of {' and '.join(map(plain, uneven))} was measured on the same slices: a command was stopped, "
+        "or asked for fewer. It goes on where it stopped; until then each map is compared with its controls on the "
+        "slices that both have.",
+        icon=":material/hourglass:",
+    )
 if shown.empty:
     st.info(
         "Nothing is measured for these choices. Choose another network or method.", icon=":material/filter_alt_off:"

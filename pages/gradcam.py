@@ -79,7 +79,7 @@ with place.container():
     )
 
     with shown_errors():
-        fold_spread.draw_fold_spread(network, trained.get(network.spec.name, []), chosen, class_index)
+        fold_spread.draw_fold_spread(network, trained.get(network.spec.name, []), chosen, layer, class_index)
 
     st.subheader(f"Map for {class_name} at {layer}", anchor=False)
     slice_column, heat_column, overlay_column = st.columns(3)

@@ -5,7 +5,7 @@ import streamlit as st
 
 from covid_core.charts import colour_bar
 from covid_core.explain.heatmap import colour, normalise, overlay, resize_heat
-from covid_core.explain.method_names import METHODS
+from covid_core.explain.method_names import METHODS, SCORECAM_CHANNELS
 from covid_core.ui.background import made, start_tensorflow
 from covid_core.ui.choices import choose, slide
 from covid_core.ui.errors import shown_errors
@@ -16,7 +16,8 @@ from covid_core.ui.slices import pick_slice
 MEANINGS = {
     "gradcam": "Last maps, weighted by the mean gradient of the class.",
     "gradcam++": "Last maps, weighted by the positive gradient at each place.",
-    "scorecam": "Last maps, weighted by the probability of what each lets through; 64 strongest channels.",
+    "scorecam": "Last maps, weighted by the probability of what each lets through; "
+    f"{SCORECAM_CHANNELS} strongest channels.",
     "saliency": "Size of the gradient at the slice's own pixels, mean over noisy copies.",
 }
 

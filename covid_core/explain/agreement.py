@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 from skimage.metrics import structural_similarity
 
 from covid_core.explain.heatmap import normalise, resize_heat
@@ -29,11 +29,12 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     one, other = np.asarray(one), np.asarray(other)
     if one.ndim != 3 or one.shape != other.shape:
         raise ValueError(f"Expected two batches of maps (N, h, w) of one shape. Received: {one.shape}, {other.shape}.")
-    ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (one, other)]
-    centred = [of - of.mean(axis=1, keepdims=True) for of in ranks]
-    size = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
-    product = (centred[0] * centred[1]).sum(axis=1)
-    return np.divide(product, size, out=np.full(len(one), np.nan), where=size > 0)
+    return np.array(
+        [
+            spearmanr(a, b, axis=None).statistic if np.ptp(a) > 0 and np.ptp(b) > 0 else np.nan
+            for a, b in zip(one, other, strict=True)
+        ]
+    )
 
 
 def similarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import spearmanr
 
+from covid_core.explain.agreement import rank_correlation
 from covid_core.explain.intensity import MASK_SOURCES, mask_statistic
 
 CONTROLS = ("other_slice_iou", "other_slice_rank_correlation")
@@ -40,7 +40,7 @@ def compare_maps(base_heat: np.ndarray, modified_heat: np.ndarray, threshold_on:
         measures[f"{name}_area_over_half"], measures[f"{name}_entropy"] = spread(heat)
     measures["mask_iou"], measures["mask_dice"] = overlap(masks["base"], masks["modified"])
     measures["chance_iou"] = chance_iou(masks["base"].mean(), masks["modified"].mean())
-    measures["rank_correlation"] = rank_correlation(base_heat, modified_heat)
+    measures["rank_correlation"] = float(rank_correlation(base_heat[None], modified_heat[None])[0])
     return measures
 
 
@@ -57,7 +57,8 @@ def agreement_with_another_slice(base_heat: np.ndarray, modified_heat: np.ndarra
         Measure of ``CONTROLS`` -> value.
     """
     masks = mask_statistic(base_heat, modified_heat).mask, mask_statistic(base_heat, modified_heat, "modified").mask
-    return dict(zip(CONTROLS, (overlap(*masks)[0], rank_correlation(base_heat, modified_heat)), strict=True))
+    correlation = float(rank_correlation(base_heat[None], modified_heat[None])[0])
+    return dict(zip(CONTROLS, (overlap(*masks)[0], correlation), strict=True))
 
 
 def spread(heat: np.ndarray) -> tuple[float, float]:
@@ -99,10 +100,3 @@ def chance_iou(one: float, other: float) -> float:
     """Intersection over union that two masks of these shares have when one is thrown at random: ab / (a + b - ab)."""
     union = one + other - one * other
     return float(one * other / union) if union else float("nan")
-
-
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's rank correlation of two maps over their pixels; NaN where one of them is constant."""
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return float("nan")
-    return float(spearmanr(np.ravel(one), np.ravel(other)).statistic)

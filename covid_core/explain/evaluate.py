@@ -31,6 +31,7 @@ from covid_core.explain.evaluation import JUDGED, MEASURES
 from covid_core.explain.method_names import METHODS
 from covid_core.models.library import Card, list_networks
 from covid_core.results.exchange import open_store
+from covid_core.results.intervals import interval_text
 from covid_core.results.store import ResultsStore
 from covid_core.results.study_exchange import export_studies
 from covid_core.settings import Settings
@@ -132,8 +133,6 @@ def _measure(
             known = {method: store.measured_slices(study, name, method) & wanted for method in work.methods}
             left = work.total - sum(map(len, known.values()))
             task = progress.add_task(name, total=work.total, completed=work.total - left)
-            if left:  # more slices, methods or seeds than were finished before: not complete until they are in
-                store.reopen_study(study)
             for piece in work.run(known.__getitem__) if left else ():
                 store.add_measures(study, piece.measures)
                 left -= piece.slices
@@ -180,7 +179,7 @@ def _table(rows: pd.DataFrame) -> Table:
         table.add_row(
             *((row.subject, METHODS[row.method]) if here != before else ("", "")),
             f"{measure.label} {'↑' if measure.better > 0 else '↓'}",
-            verdict.interval_text(row.mean, row.low, row.high),
+            interval_text(row.mean, row.low, row.high),
             f"{row.random:.3f}",
             f"{row.centred:.3f}",
             row.beats if measure.judged else "not judged",
@@ -200,8 +199,8 @@ def _null_table(nulls: pd.DataFrame) -> Table:
             str(row.seeds),
             str(row.seeds_beating),
             f"{row.mean:.3f}",
-            verdict.interval_text(row.random_gain, row.random_gain_low, row.random_gain_high, signed=True),
-            verdict.interval_text(row.centred_gain, row.centred_gain_low, row.centred_gain_high, signed=True),
+            interval_text(row.random_gain, row.random_gain_low, row.random_gain_high, signed=True),
+            interval_text(row.centred_gain, row.centred_gain_low, row.centred_gain_high, signed=True),
             row.beats,
         )
     return table

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from covid_core.explain.heatmap import normalise, resize_heat
-from covid_core.explain.localisation import energy_inside, overlap, points_inside
+from covid_core.explain.localisation import energy_inside, hottest_iou, points_inside
 from covid_core.explain.perturbation import STEPS, Predict, blurred, drop_and_increase, perturbation_curves
 
 KIND = "evaluation"
@@ -127,7 +127,7 @@ def measure_maps(batch: Batch, raw: np.ndarray, steps: int = STEPS) -> dict[str,
             on_slice = resize_heat(heat[at], lesions.shape)
             result["lesion"][at] = energy_inside(on_slice, lesions)
             result["pointing"][at] = points_inside(on_slice, lesions)
-            result["overlap"][at] = overlap(on_slice, lesions)
+            result["overlap"][at] = hottest_iou(on_slice, lesions)
     return result
 
 

@@ -172,6 +172,18 @@ class FlatGraph:
         return [prod(output.shape[1:]) * tf.as_dtype(output.dtype).size for output in outputs]
 
 
+def same_layer(layer: str, model: keras.Model, copy: keras.Model) -> str:
+    """Name in ``copy`` of what is called ``layer`` in ``model``.
+
+    Keras numbers layers that nobody named by what their thread built before: two copies of one architecture agree in
+    the places of their layers, not in all names.
+
+    Raises:
+        ValueError: ``model`` has no such layer.
+    """
+    return copy.layers[model.layers.index(model.get_layer(layer))].name
+
+
 def check_slices(slices: np.ndarray, input_shape: tuple[int | None, ...]) -> np.ndarray:
     """A batch of slices as float32, or the reason why it does not fit the network.
 

@@ -35,7 +35,7 @@ def points_inside(heat: np.ndarray, mask: np.ndarray) -> float:
     return float(mask[heat == peak].mean()) if peak > 0 else float("nan")
 
 
-def overlap(heat: np.ndarray, mask: np.ndarray) -> float:
+def hottest_iou(heat: np.ndarray, mask: np.ndarray) -> float:
     """Intersection over union of the mask and the hottest pixels, as many as the mask has.
 
     As many as the mask has: no threshold has to be chosen, and the scale of the heat does not count. Pixels that tie at

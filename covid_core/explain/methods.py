@@ -11,6 +11,7 @@ tf-keras-vis 0.8.7 runs with Keras 3; three of its habits are worked around here
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 import keras
@@ -24,10 +25,9 @@ from covid_core.errors import ModelError
 from covid_core.explain.forward import most_slices
 from covid_core.explain.gradcam import GradCam
 from covid_core.explain.graph import FlatGraph, check_slices
-from covid_core.explain.method_names import METHODS
+from covid_core.explain.method_names import METHODS, SCORECAM_CHANNELS
 
 BATCH_SIZE = 16
-SCORECAM_CHANNELS = 64
 SMOOTHGRAD_SAMPLES = 8
 SMOOTHGRAD_NOISE = 0.15
 
@@ -78,7 +78,7 @@ def make_method(
     return SmoothGradMaps(model, seed=seed)
 
 
-class _ViewMaps:
+class _ViewMaps(ABC):
     """What the three methods share: the view, the checks, one batch after the other."""
 
     one_by_one = False
@@ -117,8 +117,9 @@ class _ViewMaps:
             )
         return np.maximum(maps, 0)
 
+    @abstractmethod
     def _maps(self, batch: np.ndarray, class_index: int) -> np.ndarray:
-        raise NotImplementedError
+        """Maps ``(N, h, w)`` of a batch that was checked."""
 
 
 class GradCamPlusPlusMaps(_ViewMaps):

@@ -10,24 +10,17 @@ from typing import Any
 import keras
 
 
-def randomise(model: keras.Model, seed: int, share: float = 1.0) -> list[str]:
-    """Draw weights anew, from the output down, as they were before training: each by its layer's own initialiser.
+def randomise(model: keras.Model, seed: int) -> list[str]:
+    """Draw all weights anew, as they were before training: each by its layer's own initialiser.
 
     Args:
         model: Changed in place; give a network of your own, not one that others use.
-        seed: The same seed and share give the same weights. Keras' global seed is neither used nor changed.
-        share: Of the layers with weights, 0-1, counted from the output: growing shares are the cascading test.
+        seed: The same seed gives the same weights. Keras' global seed is neither used nor changed.
 
     Returns:
         Names of the layers that were drawn anew, the last one first.
-
-    Raises:
-        ValueError: A share outside 0-1.
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"Expected a share from 0 to 1. Received: {share}.")
-    weighted = [layer for layer in reversed(model.layers) if layer.weights]
-    chosen = weighted[: round(share * len(weighted))]
+    chosen = [layer for layer in reversed(model.layers) if layer.weights]
     for number, layer in enumerate(chosen):
         fresh = type(layer).from_config(_seeded(layer.get_config(), seed * 100_003 + number))
         shapes = layer.input.shape if not isinstance(layer.input, list) else [one.shape for one in layer.input]

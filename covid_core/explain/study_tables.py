@@ -8,6 +8,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from covid_core.results.intervals import interval_text
 from covid_core.results.map_studies import (
     KIND,
     SPREADS,
@@ -52,13 +53,6 @@ def p_text(p_value: float) -> str:
     if pd.isna(p_value):
         return "–"
     return f"{p_value:.4f}" if p_value >= 0.0001 else "< 0.0001"
-
-
-def interval_text(mean: float, low: float, high: float, digits: int) -> str:
-    """``1.23 (0.45 to 2.01)``; the mean alone where there is no interval."""
-    if pd.isna(mean):
-        return "–"
-    return f"{mean:.{digits}f}" + ("" if pd.isna(low) else f" ({low:.{digits}f} to {high:.{digits}f})")
 
 
 def _intensities(table: pd.DataFrame, mask: str, value: str) -> Table:

@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit  # Student's t quantile; scipy.stats would take far longer to import
 
 from covid_core.explain.evaluation import JUDGED, MEASURES
 from covid_core.explain.method_names import METHODS, PIXEL_METHODS
-from covid_core.results.intervals import LEVEL
+from covid_core.results.intervals import LEVEL, mean_with_interval
 
 LEAST_LOSS = 0.2
 """Mean probability that a blurred slice has to lose before deletion and insertion mean something."""
@@ -54,12 +53,7 @@ def mean_of_groups(values: np.ndarray, groups: np.ndarray, level: float = LEVEL)
     """
     known = ~np.isnan(values)
     means = pd.Series(np.asarray(values)[known]).groupby(np.asarray(groups)[known]).mean().to_numpy()
-    if len(means) == 0:
-        return Mean(np.nan, np.nan, np.nan, 0)
-    if len(means) == 1:
-        return Mean(float(means[0]), np.nan, np.nan, 1)
-    half = stdtrit(len(means) - 1, (1 + level) / 2) * means.std(ddof=1) / np.sqrt(len(means))
-    return Mean(float(means.mean()), float(means.mean() - half), float(means.mean() + half), len(means))
+    return Mean(*mean_with_interval(means, level), len(means))
 
 
 def summary(measures: pd.DataFrame) -> pd.DataFrame:
@@ -209,6 +203,16 @@ def sanity(measures: pd.DataFrame) -> pd.DataFrame:
     return means.reindex(columns=[name for name in wanted if name in means]).reset_index()
 
 
+def unevenly_measured(measures: pd.DataFrame) -> list[str]:
+    """Networks some of whose maps were measured on fewer slices than others; the measures themselves tell.
+
+    Args:
+        measures: As for ``summary``.
+    """
+    counts = measures.groupby(["subject", "method"])["slice"].nunique().groupby("subject")
+    return sorted(counts.min()[counts.min() < counts.max()].index)
+
+
 def curve_notes(means: pd.DataFrame) -> list[str]:
     """Where deletion and insertion say little, because blurring a slice takes nothing away from its class.
 
@@ -262,14 +266,6 @@ def caveats(trained: dict[str, tuple[str, int]], dataset: str, groups_are: str, 
             "further."
         )
     return notes
-
-
-def interval_text(mean: float, low: float, high: float, signed: bool = False) -> str:
-    """``0.512 (0.490 to 0.534)``; the mean alone where there is no interval."""
-    form = "{:+.3f}" if signed else "{:.3f}"
-    if np.isnan(low):
-        return form.format(mean)
-    return f"{form.format(mean)} ({form.format(low)} to {form.format(high)})"
 
 
 def _groups(values: pd.DataFrame) -> np.ndarray:

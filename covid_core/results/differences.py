@@ -90,16 +90,6 @@ def group_difference(first: ArrayLike, second: ArrayLike) -> Difference:
     return Difference(counts, means, means[0] - means[1], low, high, p_t, p_rank)
 
 
-def mean_with_interval(values: ArrayLike) -> tuple[float, float, float]:
-    """Mean of ``values`` and its 95 % interval by Student's t; NaN is left out, and NaN where too few are left."""
-    values = np.asarray(values, np.float64)
-    values = values[~np.isnan(values)]
-    if len(values) < 2:
-        return (float(values.mean()) if len(values) else _NAN), _NAN, _NAN
-    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
-
-
 def holm(p_values: ArrayLike) -> np.ndarray:
     """P-values adjusted for their number by the step-down method of Holm (Scandinavian Journal of Statistics 6, 1979).
 

@@ -1,4 +1,4 @@
-"""Confidence intervals of a mean over cross-validation folds."""
+"""Confidence intervals of a mean, over cross-validation folds or over independent values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEVEL = 0.95
 
 
 class Interval(NamedTuple):
-    """A mean and the bounds of its confidence interval, floats or arrays: inside 0-1, or NaN where undefined."""
+    """A mean and the bounds of its confidence interval, floats or arrays; NaN where undefined."""
 
     mean: float | np.ndarray
     low: float | np.ndarray
@@ -56,6 +56,33 @@ def mean_interval(
         deviation = np.sqrt(spread / (count - 1))
     interval = bounds(mean, half_width(deviation, count, method, test_share, level))
     return interval if series.ndim > 1 else Interval(*map(float, interval))
+
+
+def mean_with_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
+    """Mean of independent values and its interval by Student's t, not cut off: for differences as well as for scores.
+
+    Args:
+        values: ``(n,)``; NaN is skipped.
+        level: Confidence level.
+
+    Returns:
+        Floats. One value has a mean and no interval, none has neither: NaN.
+    """
+    known = np.asarray(values, np.float64)
+    known = known[~np.isnan(known)]
+    if len(known) < 2:
+        return Interval(float(known[0]) if len(known) else float("nan"), float("nan"), float("nan"))
+    mean, half = known.mean(), half_width(known.std(ddof=1), len(known), "t", level=level)
+    return Interval(float(mean), float(mean - half), float(mean + half))
+
+
+def interval_text(mean: float, low: float, high: float, digits: int = 3, signed: bool = False) -> str:
+    """``1.234 (0.450 to 2.010)``; the mean alone where there is no interval, a dash where there is no mean."""
+    if np.isnan(mean):
+        return "–"
+    form = f"{{:{'+' if signed else ''}.{digits}f}}"
+    text = form.format(mean)
+    return text if np.isnan(low) else f"{text} ({form.format(low)} to {form.format(high)})"
 
 
 def half_width(

@@ -12,7 +12,8 @@ import json
 import pandas as pd
 
 from covid_core.models import zoo
-from covid_core.results.differences import group_difference, holm, mean_with_interval, paired_difference
+from covid_core.results.differences import group_difference, holm, paired_difference
+from covid_core.results.intervals import mean_with_interval
 from covid_core.results.published import MEAN_INTENSITIES
 from covid_core.results.store import ResultsStore
 

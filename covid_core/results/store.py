@@ -13,7 +13,7 @@ import pandas as pd
 from sqlalchemy import Connection, Select, func, inspect, select
 
 from covid_core.errors import StoreError
-from covid_core.results import schema, study_tables
+from covid_core.results import schema, study_queries
 from covid_core.results.database import Database
 from covid_core.results.metrics import METRICS, scores
 from covid_core.results.published import published_rows
@@ -231,7 +231,7 @@ class ResultsStore:
         Returns:
             Its id.
         """
-        self._database.write(lambda connection: study_tables.insert_study(connection, study))
+        self._database.write(lambda connection: study_queries.insert_study(connection, study))
         return study.id
 
     def finish_study(self, study_id: str, finished: str) -> None:
@@ -240,15 +240,7 @@ class ResultsStore:
         Raises:
             StoreError: The study is unknown.
         """
-        self._database.write(lambda connection: study_tables.finish(connection, study_id, finished))
-
-    def reopen_study(self, study_id: str) -> None:
-        """Note that slices of a study are missing, because more are wanted than were when it was finished.
-
-        Raises:
-            StoreError: The study is unknown.
-        """
-        self._database.write(lambda connection: study_tables.reopen(connection, study_id))
+        self._database.write(lambda connection: study_queries.finish(connection, study_id, finished))
 
     def add_measures(self, study_id: str, measures: pd.DataFrame) -> int:
         """Write measures of slices, all or nothing; those that are there already stay as they are.
@@ -265,8 +257,8 @@ class ResultsStore:
         Raises:
             StoreError: The study is unknown, a column is missing, an infinite value, or a row that stands there twice.
         """
-        rows = study_tables.checked_measures(measures)
-        return self._database.write(lambda connection: study_tables.insert_measures(connection, study_id, rows))
+        rows = study_queries.checked_measures(measures)
+        return self._database.write(lambda connection: study_queries.insert_measures(connection, study_id, rows))
 
     def studies(self, kind: str | None = None) -> pd.DataFrame:
         """One row a study, sorted by ``id``.
@@ -278,7 +270,7 @@ class ResultsStore:
             ``id``, ``kind``, ``dataset``, ``dataset_digest``, ``transform``, ``networks`` and ``settings`` (JSON),
             ``finished`` (missing as long as slices are), ``measured`` (number of measures).
         """
-        return self._database.frame(study_tables.studies_query(kind))
+        return self._database.frame(study_queries.studies_query(kind))
 
     def measures(self, study_id: str | None = None, kind: str | None = None) -> pd.DataFrame:
         """One row a measure of a slice, sorted by the columns in their order.
@@ -291,16 +283,16 @@ class ResultsStore:
             ``study``, ``subject``, ``method``, ``slice``, ``measure``, ``label`` (0 or 1), ``value`` (NaN where it is
             not defined).
         """
-        return self._database.frame(study_tables.measures_query(study_id, kind))
+        return self._database.frame(study_queries.measures_query(study_id, kind))
 
     def measured_slices(self, study_id: str, subject: str, method: str) -> set[str]:
         """Slices of which a study has a measure: what a study that was stopped need not do again."""
-        rows = self._database.rows(study_tables.slices_query(study_id, subject, method))
+        rows = self._database.rows(study_queries.slices_query(study_id, subject, method))
         return {row.slice for row in rows}
 
     def studies_revision(self) -> int:
         """A number that changes with everything written about studies: cheap to ask, fit as a cache key."""
-        return self._database.rows(study_tables.REVISION)[0][0]
+        return self._database.rows(study_queries.REVISION)[0][0]
 
     def published(self) -> pd.DataFrame:
         """The published rows as ``published.published_rows`` gives them, after a column ``source``: ``"published"``."""

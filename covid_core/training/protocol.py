@@ -32,8 +32,8 @@ class Protocol:
         interpolation: How slices are resized, see ``data.slices.resize_slice``.
         batch_size: Slices a step.
         backbone_batch_sizes: Exceptions by backbone. At 380 px and 32 slices a step, the activations that the backward
-            pass of EfficientNetB6 and B7 reads would take 19 and 25 GiB in bfloat16; with these every network stays
-            below 16 GiB, and trains on a GPU of 24.
+            pass of EfficientNetB6 and B7 reads would take 19 and 25 GiB in bfloat16; with these those of every network
+            stay below 16 GiB, so that a GPU of 24 should hold them with weights and workspace. Computed, not tried.
         learning_rate: Peak rate of Adam; after a linear warm-up it falls to zero along a half cosine.
         warmup_epochs: Length of the warm-up.
         family_learning_rates: Exceptions by family. VGG has no normalisation layers: from scratch it does not learn

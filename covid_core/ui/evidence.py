@@ -55,7 +55,8 @@ def _job(
     network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index: int, raw: np.ndarray
 ) -> Job[LiveEvidence | None]:
     """This session's work on this map, begun at the first call."""
-    from covid_core.ui.workbench import shelf, turn  # starts TensorFlow
+    from covid_core.ui.inference import model_of  # starts TensorFlow
+    from covid_core.ui.workbench import shelf, turn
 
     jobs: OrderedDict[tuple, tuple[Job[LiveEvidence | None], threading.Event]]
     jobs = st.session_state.setdefault(_JOBS, OrderedDict())
@@ -66,7 +67,7 @@ def _job(
                 cancelled.set()
                 del jobs[other]
         cancelled = threading.Event()
-        work = partial(_judge, shelf(), network, chosen, raw, layer, class_index, cancelled)
+        work = partial(_judge, shelf(), model_of(network), network, chosen, raw, layer, class_index, cancelled)
         jobs[key] = (Job("Measuring the map", work, turn()), cancelled)
         if len(jobs) > KEPT:
             jobs.popitem(last=False)
@@ -74,10 +75,10 @@ def _job(
     return jobs[key][0]
 
 
-def _judge(shelf, network, chosen, raw, layer, class_index, cancelled: threading.Event) -> LiveEvidence | None:
+def _judge(shelf, model, network, chosen, raw, layer, class_index, cancelled: threading.Event) -> LiveEvidence | None:
     if cancelled.is_set():
         return None
-    return shelf.get(network).judge(chosen, raw, layer, class_index, cancelled)
+    return shelf.get(network, model).judge(chosen, raw, layer, class_index, cancelled)
 
 
 def _draw(job: Job[LiveEvidence | None], polled: bool) -> None:
@@ -141,12 +142,10 @@ def sentences(found: LiveEvidence) -> list[str]:
     Args:
         found: The figures.
     """
-    lines = []
-    if abs(found.probability - found.blurred_probability) < 0.05:
-        lines.append(
-            f"The blurred slice gets nearly the same probability ({found.blurred_probability:.3f}) as the slice "
-            f"({found.probability:.3f}): deletion and insertion can hardly tell maps apart here."
-        )
+    lines = [
+        f"The slice gets a probability of {found.probability:.3f}, and {found.blurred_probability:.3f} when it is "
+        "blurred: the closer the two are, the less deletion and insertion can tell maps apart."
+    ]
     if np.isnan(found.lung_share):
         lines.append(f"No lungs found: {plain(found.lungs_reason)}")
     else:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
 
 from covid_core.data.phantom import NEGATIVE, POSITIVE
-from covid_core.data.slices import MAX_BYTES, read_slice
-from covid_core.errors import SliceError
 from covid_core.explain.map_pairs import trained_pairs
 from covid_core.models import zoo
 from covid_core.models.library import Card
 from covid_core.ui.choices import choose
-from covid_core.ui.errors import error_box, plain
 from covid_core.ui.networks import ChosenNetwork
-from covid_core.ui.slices import ChosenSlice, as_chosen, samples
-
-MOST_UPLOADS = 12
+from covid_core.ui.slices import ChosenSlice, as_chosen, samples, upload_slices
 
 
 def pick_two_slices() -> tuple[ChosenSlice, ChosenSlice]:
@@ -27,7 +21,8 @@ def pick_two_slices() -> tuple[ChosenSlice, ChosenSlice]:
 
     Samples and the reader's own slices can take either place: what class an uploaded slice is of is the reader's word.
     """
-    own = _uploads()
+    with st.expander("Use your own slices", key="own_slices"):
+        own = upload_slices()
     drawn = {name: as_chosen(pixels.astype(np.float32), name, uploaded=False) for name, pixels in samples().items()}
     slices = drawn | own
     chosen = []
@@ -61,31 +56,3 @@ def network_pairs(
         )
         for name in backbones
     ]
-
-
-def _uploads() -> dict[str, ChosenSlice]:
-    """Name -> the reader's own slice; a file that cannot be read is named and left out."""
-    with st.expander("Use your own slices", key="own_slices"):
-        files = st.file_uploader(
-            f"PNG, JPEG or TIFF, up to {MOST_UPLOADS}",
-            type=["png", "jpg", "jpeg", "tif", "tiff"],
-            key="figure_upload",
-            accept_multiple_files=True,
-            max_upload_size=MAX_BYTES // 2**20,
-        )
-        seen: Counter[str] = Counter()
-        slices = {}
-        for file in files[:MOST_UPLOADS]:
-            try:
-                read = read_slice(file.getvalue(), file.name)
-            except SliceError as refusal:
-                error_box(refusal)
-                continue
-            seen[file.name] += 1
-            name = file.name if seen[file.name] == 1 else f"{file.name} ({seen[file.name]})"
-            slices[name] = as_chosen(read.pixels, name, uploaded=True)
-            for warning in read.warnings:
-                st.warning(plain(f"{name}: {warning}"), icon=":material/warning:")
-        if len(files) > MOST_UPLOADS:
-            st.warning(f"Only the first {MOST_UPLOADS} files are taken.", icon=":material/warning:")
-    return slices

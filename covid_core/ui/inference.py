@@ -14,6 +14,7 @@ import streamlit as st
 from covid_core.data.slices import resize_slice
 from covid_core.explain.activations import ActivationProbe, LayerInfo
 from covid_core.explain.gradcam import CamMaps, GradCam
+from covid_core.explain.graph import same_layer
 from covid_core.models.build import build_model
 from covid_core.models.library import Card, load_network
 from covid_core.ui.background import Job, made
@@ -34,7 +35,7 @@ class LoadedNetwork:
     """
 
     def __init__(self, model: keras.Model, turn: threading.Lock, lock: threading.RLock):
-        self._model = model
+        self.model = model
         self._turn = turn
         self._lock = lock
         self._cams: OrderedDict[str, Job[GradCam]] = OrderedDict()
@@ -45,7 +46,7 @@ class LoadedNetwork:
         """Grad-CAM at ``layer``, built, traced and run once in the background at the first call."""
         with self._bookkeeping:
             if layer not in self._cams:
-                title = f"Tracing Grad-CAM of {self._model.name} at {layer}"
+                title = f"Tracing Grad-CAM of {self.model.name} at {layer}"
                 self._cams[layer] = Job(title, partial(self._warm_cam, layer), self._turn)
                 if len(self._cams) > CAMS_PER_NETWORK:
                     self._cams.popitem(last=False)
@@ -58,11 +59,20 @@ class LoadedNetwork:
             self._cams.pop(layer, None)
 
     def _warm_cam(self, layer: str) -> GradCam:
-        cam = GradCam(self._model, layer)
+        cam = GradCam(self.model, layer)
         cam.trace()
         with self._lock:
             cam.warm_up()
         return cam
+
+
+def model_of(network: ChosenNetwork) -> keras.Model:
+    """A network in memory, for inference only: sessions share it. The page shows that it is being loaded.
+
+    Raises:
+        LibraryError: Its weights are missing or damaged.
+    """
+    return _loaded(network).model
 
 
 def layers_of(network: ChosenNetwork) -> tuple[LayerInfo, ...]:
@@ -129,20 +139,28 @@ def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) ->
     return _activated(_loaded(network), network, network.key, chosen, chosen.digest, number)
 
 
-def fold_probabilities(cards: Sequence[Card], chosen: ChosenSlice) -> np.ndarray:
-    """What one architecture with each of several trained weights says about a slice, kept in this session.
+def explain_folds(
+    network: ChosenNetwork, cards: Sequence[Card], chosen: ChosenSlice, layer: str, class_index: int
+) -> list[CamMaps]:
+    """The same as ``explain`` by the same architecture with other trained weights, kept in this session.
 
     Args:
-        cards: The trained weights, one a fold.
+        network: The network on the page, which ``layer`` is a name in.
+        cards: Trained weights of its architecture, one a fold.
         chosen: The slice.
+        layer: Name out of ``cam_layers``.
+        class_index: Position in ``network.classes``.
 
     Returns:
-        float32 ``(len(cards), classes)``: probabilities.
+        One batch of one slice a card.
 
     Raises:
         LibraryError: Weights that are missing or damaged.
     """
-    return np.stack([_asked(card, f"{card.path} {card.sha256}", chosen, chosen.digest) for card in cards])
+    model = model_of(network)
+    return [
+        _asked(model, card, f"{card.path} {card.sha256}", chosen, chosen.digest, layer, class_index) for card in cards
+    ]
 
 
 def seen_by(network: ChosenNetwork, chosen: ChosenSlice) -> np.ndarray:
@@ -168,11 +186,19 @@ def _explained(
 
 
 @st.cache_data(scope="session", max_entries=64, show_spinner=False)
-def _asked(_card: Card, card_key: str, _chosen: ChosenSlice, digest: str) -> np.ndarray:
+def _asked(
+    _model: keras.Model,
+    _card: Card,
+    card_key: str,
+    _chosen: ChosenSlice,
+    digest: str,
+    layer: str,
+    class_index: int,
+) -> CamMaps:
     seen = resize_slice(_chosen.pixels, _card.input_size, _card.interpolation)
+    fold = load_network(_card)  # asked once a slice: a place among those in memory would push out what is looked at
     with _lock():
-        # used once a slice: a traced network, or a place among those in memory, would cost more than it saves
-        return np.asarray(load_network(_card)(seen[None, ..., None], training=False))[0]
+        return GradCam(fold, same_layer(layer, _model, fold)).explain(seen[None, ..., None], class_index)
 
 
 @st.cache_data(scope="session", max_entries=2, show_spinner=False)

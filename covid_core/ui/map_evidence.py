@@ -10,6 +10,7 @@ import streamlit as st
 from covid_core.explain import verdict
 from covid_core.explain.evaluation import JUDGED, KIND, MEASURES
 from covid_core.explain.method_names import METHODS
+from covid_core.results.intervals import interval_text
 from covid_core.settings import Settings
 from covid_core.ui.results import results_store
 
@@ -107,7 +108,7 @@ def numbers(rows: pd.DataFrame, name: str) -> pd.DataFrame:
         {
             "Network": of["subject"],
             "Method": of["method"].map(METHODS),
-            "Map": [verdict.interval_text(*row) for row in zip(of["mean"], of["low"], of["high"], strict=True)],
+            "Map": [interval_text(*row) for row in zip(of["mean"], of["low"], of["high"], strict=True)],
             "Random maps": of["random"].map("{:.3f}".format),
             "Gaussian": of["centred"].map("{:.3f}".format),
             "Better than": of["beats"].map(BEATS) if MEASURES[name].judged else "not judged",
@@ -152,7 +153,7 @@ def null_rows(nulls: pd.DataFrame) -> pd.DataFrame:
             "Beating both alone": nulls["seeds_beating"],
             **{
                 f"Gain on {text}": [
-                    verdict.interval_text(*row, signed=True)
+                    interval_text(*row, signed=True)
                     for row in zip(*(nulls[f"{control}_gain{bound}"] for bound in ("", "_low", "_high")), strict=True)
                 ]
                 for control, text in verdict.CONTROLS.items()

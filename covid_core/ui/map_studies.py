@@ -7,7 +7,8 @@ import json
 import pandas as pd
 import streamlit as st
 
-from covid_core.explain.study_tables import interval_text, p_text
+from covid_core.explain.study_tables import p_text
+from covid_core.results.intervals import interval_text
 from covid_core.results.map_studies import KIND, study_groups, wide_measures
 from covid_core.results.published import MEAN_INTENSITIES
 from covid_core.settings import Settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import cv2
+import keras
 import numpy as np
 import streamlit as st
 
@@ -12,6 +13,7 @@ from covid_core.data.slices import resize_slice
 from covid_core.explain.agreement import rank_correlation
 from covid_core.explain.method_names import METHODS
 from covid_core.ui.background import Job
+from covid_core.ui.inference import model_of
 from covid_core.ui.networks import ChosenNetwork
 from covid_core.ui.slices import ChosenSlice
 from covid_core.ui.workbench import Shelf, shelf, turn
@@ -34,7 +36,7 @@ def job(network: ChosenNetwork, chosen: ChosenSlice, class_index: int) -> Job[di
     known = st.session_state.get(_JOB)
     if known is None or known[0] != key or known[1].failed:
         title = f"Asking {network.spec.name} in {len(METHODS)} ways"
-        known = (key, Job(title, partial(_maps, shelf(), network, chosen, class_index), turn()))
+        known = (key, Job(title, partial(_maps, shelf(), model_of(network), network, chosen, class_index), turn()))
         st.session_state[_JOB] = known
     return known[1]
 
@@ -61,7 +63,9 @@ def agreement(raw: dict[str, np.ndarray]) -> dict[str, dict[str, str]]:
     return table
 
 
-def _maps(shelf: Shelf, network: ChosenNetwork, chosen: ChosenSlice, class_index: int) -> dict[str, np.ndarray]:
-    bench = shelf.get(network)
+def _maps(
+    shelf: Shelf, model: keras.Model, network: ChosenNetwork, chosen: ChosenSlice, class_index: int
+) -> dict[str, np.ndarray]:
+    bench = shelf.get(network, model)
     seen = resize_slice(chosen.pixels, network.input_size, network.interpolation)
     return {name: bench.maps(name, seen, class_index) for name in METHODS}

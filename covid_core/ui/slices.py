@@ -98,22 +98,7 @@ def pick_slice() -> ChosenSlice:
         name = choose(st.selectbox, "Slice", names, "slice")
     chosen = _picked(name, uploads, _POSITION)
     st.caption(plain(chosen.title))
-    files = st.file_uploader(
-        "Upload slices (PNG, JPEG or TIFF)",
-        type=["png", "jpg", "jpeg", "tif", "tiff"],
-        accept_multiple_files=True,
-        key="upload",
-        on_change=_take_uploads,
-        max_upload_size=MAX_BYTES // 2**20,
-        help="Several slices of one scan make a series, in the order of their names.",
-    )
-    # what stands in the uploader now; after a visit to another page nothing does, though the slices are still here
-    st.session_state[_IN_UPLOADER] = {file.file_id for file in files}
-    if uploads and not files:
-        st.button("Remove the uploaded slices", key="remove_upload", on_click=_forget_uploads)
-    refusals: list[SliceError] = st.session_state.get(_REFUSALS, [])
-    for refusal in refusals:
-        error_box(refusal)
+    refusals = _upload()
     if refusals and chosen.uploaded:
         st.caption(f"{plain(chosen.title)}, accepted before, is still shown.")
     if chosen.uploaded:
@@ -131,6 +116,25 @@ def pick_second_slice() -> ChosenSlice | None:
     else:
         name = choose(st.selectbox, "Second slice", names, "second")
     return None if name == NO_SECOND else _picked(name, uploads, "second_number")
+
+
+def upload_slices() -> dict[str, ChosenSlice]:
+    """Draw the uploader, and return the reader's own slices, each under a name of its own.
+
+    What was uploaded on one page is there on the others too.
+    """
+    _upload()
+    uploads: _Uploads | None = st.session_state.get(_UPLOADS)
+    seen: Counter[str] = Counter()
+    slices = {}
+    for one in uploads.slices.values() if uploads else ():
+        title = one.name or UPLOADED
+        seen[title] += 1
+        name = title if seen[title] == 1 else f"{title} ({seen[title]})"
+        slices[name] = as_chosen(one.pixels, name, uploaded=True)
+        for warning in one.warnings:
+            st.warning(plain(f"{name}: {warning}"), icon=":material/warning:")
+    return slices
 
 
 def as_chosen(pixels: np.ndarray, title: str, uploaded: bool) -> ChosenSlice:
@@ -176,6 +180,27 @@ def _pick_position(count: int, key: str) -> int:
     if not 1 <= st.session_state.get(key, 0) <= count:
         st.session_state[key] = (count + 1) // 2
     return st.slider(f"Slice of {count}", 1, count, key=key) - 1
+
+
+def _upload() -> list[SliceError]:
+    """The uploader, the way to forget what is there, and a message for each file that was refused."""
+    files = st.file_uploader(
+        "Upload slices (PNG, JPEG or TIFF)",
+        type=["png", "jpg", "jpeg", "tif", "tiff"],
+        accept_multiple_files=True,
+        key="upload",
+        on_change=_take_uploads,
+        max_upload_size=MAX_BYTES // 2**20,
+        help="Several slices of one scan make a series, in the order of their names.",
+    )
+    # what stands in the uploader now; after a visit to another page nothing does, though the slices are still here
+    st.session_state[_IN_UPLOADER] = {file.file_id for file in files}
+    if st.session_state.get(_UPLOADS) and not files:
+        st.button("Remove the uploaded slices", key="remove_upload", on_click=_forget_uploads)
+    refusals: list[SliceError] = st.session_state.get(_REFUSALS, [])
+    for refusal in refusals:
+        error_box(refusal)
+    return refusals
 
 
 def _take_uploads() -> None:

@@ -13,6 +13,7 @@ from covid_core.data.lungs import find_lungs
 from covid_core.data.slices import resize_slice
 from covid_core.explain.forward import Forward
 from covid_core.explain.gradcam import GradCam
+from covid_core.explain.graph import same_layer
 from covid_core.explain.live import LiveEvidence, judge
 from covid_core.explain.methods import Method, make_method
 from covid_core.explain.randomisation import randomise
@@ -30,11 +31,12 @@ class Workbench:
 
     Args:
         network: With a card.
+        model: Its network in memory; it is not changed.
     """
 
-    def __init__(self, network: ChosenNetwork):
+    def __init__(self, network: ChosenNetwork, model: keras.Model):
         self._network = network
-        self._model = load_network(network.card)
+        self._model = model
         self._lock = threading.Lock()
         self._methods: dict[str, Method] = {}
         self._scrambled: keras.Model | None = None
@@ -52,11 +54,9 @@ class Workbench:
         """Grad-CAM of the same architecture with random weights, of the first seed whose map is not empty."""
         with self._lock:
             if self._scrambled is None:
-                self._scrambled = load_network(self._network.card)
+                self._scrambled = load_network(self._network.card)  # a copy, whose weights are drawn anew
             if layer not in self._random_cams:
-                # By position: what nobody named has another name in the second copy that a thread builds.
-                position = [one.name for one in self._model.layers].index(layer)
-                self._random_cams = {layer: GradCam(self._scrambled, self._scrambled.layers[position].name)}
+                self._random_cams = {layer: GradCam(self._scrambled, same_layer(layer, self._model, self._scrambled))}
             for seed in range(RANDOM_SEED, RANDOM_SEED + MOST_SEEDS):
                 randomise(self._scrambled, seed)
                 raw, _ = self._random_cams[layer](seen[None, ..., None], class_index)
@@ -83,21 +83,22 @@ class Workbench:
 
 
 class Shelf:
-    """The networks experimented on last. Each is a copy of its own, apart from the one that draws live maps."""
+    """What is built around the networks experimented on last."""
 
     def __init__(self):
         self._lock = threading.Lock()
         self._benches: OrderedDict[str, Workbench] = OrderedDict()
 
-    def get(self, network: ChosenNetwork) -> Workbench:
-        """The network's workbench, loaded at the first call; fit for any thread.
+    def get(self, network: ChosenNetwork, model: keras.Model) -> Workbench:
+        """The network's workbench, set up at the first call; fit for any thread.
 
-        Raises:
-            LibraryError: Its weights are missing or damaged.
+        Args:
+            network: With a card.
+            model: As ``inference.model_of`` gives it.
         """
         with self._lock:
             if network.key not in self._benches:
-                self._benches[network.key] = Workbench(network)
+                self._benches[network.key] = Workbench(network, model)
                 if len(self._benches) > NETWORKS:
                     self._benches.popitem(last=False)
             self._benches.move_to_end(network.key)

@@ -47,14 +47,17 @@ def test_everyone_who_waits_gets_the_one_result(turn):
 
 
 def test_a_job_says_how_far_it_is(turn):
-    go = threading.Event()
+    begun, go = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go.wait(SECONDS)
+
     with turn:
-        job = Job("work", lambda: go.wait(SECONDS), turn)
+        job = Job("work", work, turn)
         assert job.state == "queued"
         assert not job.wait(0.05)
-    end = time.monotonic() + SECONDS
-    while job.state == "queued" and time.monotonic() < end:
-        time.sleep(0.005)
+    assert begun.wait(SECONDS)
     assert job.state == "running"
     go.set()
     assert job.wait(SECONDS)

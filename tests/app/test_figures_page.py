@@ -54,10 +54,18 @@ def test_a_view_is_in_its_address(open_page, places):
 def test_own_slices_can_take_either_place(open_page, trained, picture):
     app = open_page("figures", **PAIR)
     files = [("mine.png", picture, "image/png"), ("bad.png", b"no picture", "image/png")]
-    app.file_uploader(key="figure_upload").set_value(files).run()
+    app.file_uploader(key="upload").set_value(files).run()
     assert not app.exception
     assert len(app.error) == 1
     assert "mine.png" in app.selectbox(key="positive_or_own").options
     app.selectbox(key="positive_or_own").select("mine.png").run()
     assert not app.exception
     assert app.get("image")
+
+
+def test_slices_uploaded_on_another_page_are_there(open_page, trained, picture):
+    app = open_page("gradcam")
+    app.file_uploader(key="upload").set_value([("mine.png", picture, "image/png")]).run()
+    app.switch_page("pages/figures.py").run()
+    assert not app.exception
+    assert "mine.png" in app.selectbox(key="positive_or_own").options

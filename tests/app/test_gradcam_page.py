@@ -310,6 +310,10 @@ def test_the_networks_of_other_folds_are_asked_on_demand(open_page, trained):
     table = app.dataframe[0].value
     assert table["Fold"].tolist() == ["round 1, fold 1", "round 1, fold 2"]
     # both cards of this test share one file of weights
+    assert [caption.split(",")[0] for caption in captions(app)[:2]] == [
+        "Mean of the folds' maps",
+        "Standard deviation of the folds' maps",
+    ]
     assert set(table["Probability of COVID"]) == {f"{probabilities(app)['Probability of COVID']:.4f}"}
     app.selectbox(key="network").select("Modified-EfficientNetB0").run()
     assert "fold_spread" not in [toggle.key for toggle in app.toggle]  # one fold has no spread

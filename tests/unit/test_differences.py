@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from covid_core.results.differences import group_difference, holm, mean_with_interval, paired_difference
+from covid_core.results.differences import group_difference, holm, paired_difference
+from covid_core.results.intervals import mean_with_interval
 
 # Student's sleep data (1908): extra hours of sleep of ten patients under two drugs, as R prints them.
 FIRST = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]

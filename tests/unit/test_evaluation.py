@@ -245,31 +245,14 @@ def test_a_stopped_command_goes_on_and_comes_to_the_same_numbers(trained, tmp_pa
     )
 
 
-def finished(places) -> list[bool]:
-    return ResultsStore(f"sqlite:///{places / 'store.sqlite'}").studies()["finished"].notna().tolist()
-
-
-def test_an_evaluation_that_is_extended_is_not_complete_until_all_is_measured(trained):
+def test_an_evaluation_that_is_extended_is_uneven_until_all_is_measured(trained):
     assert run(*FAST) == 0
-    assert finished(trained) == [True]
-    more = ("--methods", "gradcam", "--seeds", "2")
+    assert verdict.unevenly_measured(stored(trained)) == []
+    more = (*FAST, "--limit", "6")
     assert run(*more, "--time-limit", "0") == evaluate.EXIT_TIME
-    assert finished(trained) == [False]
+    assert verdict.unevenly_measured(stored(trained)) == ["VGG16"]
     assert run(*more) == 0
-    assert finished(trained) == [True]
-
-
-def test_a_stop_after_the_last_piece_is_made_good(trained, monkeypatch):
-    def killed(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ResultsStore, "finish_study", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run(*FAST)
-    assert finished(trained) == [False]
-    assert run(*FAST) == 0
-    assert finished(trained) == [True]
+    assert verdict.unevenly_measured(stored(trained)) == []
 
 
 def test_two_networks_leave_and_enter_the_store_as_one_folder(trained, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from covid_core.explain.controls import GAUSSIAN_WIDTH, centred_map, random_map, shuffled_map
-from covid_core.explain.localisation import energy_inside, overlap, points_inside
+from covid_core.explain.localisation import energy_inside, hottest_iou, points_inside
 
 
 @pytest.fixture
@@ -33,18 +33,18 @@ def test_pointing_by_hand():
     assert np.isnan(points_inside(0 * heat, np.ones((2, 2), bool)))
 
 
-def test_overlap_by_hand():
+def test_hottest_iou_by_hand():
     heat = np.array([[9.0, 8.0, 1.0], [7.0, 2.0, 0.0]])
     mask = np.array([[True, False, False], [True, True, False]])
     # the three hottest are 9, 8, 7: two of them in the mask, of four in the union
-    assert overlap(heat, mask) == 0.5
-    assert np.isnan(overlap(heat, mask & False))
-    assert np.isnan(overlap(0 * heat, mask))
+    assert hottest_iou(heat, mask) == 0.5
+    assert np.isnan(hottest_iou(heat, mask & False))
+    assert np.isnan(hottest_iou(0 * heat, mask))
 
 
 def test_the_lesion_itself_is_the_perfect_map_and_its_opposite_the_worst(lesion):
     perfect, worst = lesion.astype(float), (~lesion).astype(float)
-    for measure in (energy_inside, points_inside, overlap):
+    for measure in (energy_inside, points_inside, hottest_iou):
         assert measure(perfect, lesion) == 1
         assert measure(worst, lesion) == 0
 
@@ -54,8 +54,8 @@ def test_overlap_does_not_depend_on_the_order_of_equal_heat(lesion):
     heat[0, 0] = 1
     share = (lesion.sum() - 1) * lesion.sum() / (lesion.size - 1)
     expected = share / (2 * lesion.sum() - share)
-    assert overlap(heat, lesion) == pytest.approx(expected)
-    assert overlap(heat[:, ::-1], lesion[:, ::-1]) == pytest.approx(expected, rel=0.05)
+    assert hottest_iou(heat, lesion) == pytest.approx(expected)
+    assert hottest_iou(heat[:, ::-1], lesion[:, ::-1]) == pytest.approx(expected, rel=0.05)
 
 
 def test_flat_heat_and_random_heat_find_a_lesion_as_often_as_its_area_says(lesion):
@@ -66,7 +66,7 @@ def test_flat_heat_and_random_heat_find_a_lesion_as_often_as_its_area_says(lesio
     assert np.mean(energies) == pytest.approx(area, rel=0.03)
 
 
-@pytest.mark.parametrize("measure", [energy_inside, points_inside, overlap])
+@pytest.mark.parametrize("measure", [energy_inside, points_inside, hottest_iou])
 def test_what_does_not_fit_is_refused(measure, lesion):
     heat = np.ones(lesion.shape)
     for wrong in ((heat[:-1], lesion), (heat, lesion.astype(int)), (-heat, lesion), (heat * np.nan, lesion)):

@@ -125,23 +125,6 @@ def test_a_study_is_finished_once(store):
         store.finish_study("unknown", "2026-01-01T00:00:00+00:00")
 
 
-def test_a_study_that_is_to_grow_is_open_again(store):
-    store.add_study(replace(STUDY, finished="2026-01-01T00:00:00+00:00"))
-    seen = {store.studies_revision()}
-    store.reopen_study(STUDY.id)
-    store.reopen_study(STUDY.id)
-    assert store.studies()["finished"].isna().all()
-    seen.add(store.studies_revision())
-    store.add_measures(STUDY.id, measures(1).head(1))
-    seen.add(store.studies_revision())
-    store.finish_study(STUDY.id, "2027-01-01T00:00:00+00:00")
-    seen.add(store.studies_revision())
-    assert len(seen) == 4  # whoever reads by revision sees each state
-    assert store.studies()["finished"].tolist() == ["2027-01-01T00:00:00+00:00"]
-    with pytest.raises(StoreError, match="add_study"):
-        store.reopen_study("unknown")
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -177,16 +160,16 @@ def test_sigkill_leaves_no_half_batch(url, store):
 import os, sys
 sys.path.insert(0, "tests/unit")
 from made_up_studies import STUDY, measures
-from covid_core.results import study_tables
+from covid_core.results import study_queries
 from covid_core.results.store import ResultsStore
 store = ResultsStore(sys.argv[1])
 store.add_study(STUDY)
 store.add_measures(STUDY.id, measures(3))
-original = study_tables.insert_measures
+original = study_queries.insert_measures
 def die(*arguments):
     original(*arguments)
     os.kill(os.getpid(), 9)
-study_tables.insert_measures = die
+study_queries.insert_measures = die
 store.add_measures(STUDY.id, measures(6))
 """
     died = subprocess.run(

@@ -187,8 +187,16 @@ def test_networks_above_the_limit_are_named_and_stay(places, tiny, capsys):
     assert not list((places / "export").glob("networks*"))
 
 
-def start():
-    command = [sys.executable, str(REPOSITORY / "train_all.py"), *SMALL]
+@pytest.fixture
+def few_slices(tmp_path):
+    """So few that a real network trains a fold on them in seconds."""
+    from covid_core.data.phantom import write_dataset
+
+    return write_dataset(tmp_path / "few", patients=8, slices_per_patient=6, size=64)
+
+
+def start(slices):
+    command = [sys.executable, str(REPOSITORY / "train_all.py"), *SMALL, "--dataset", str(slices / "manifest.csv")]
     return subprocess.Popen(
         command,
         cwd=REPOSITORY,
@@ -210,19 +218,19 @@ def wait_for_done_folds(process, number, seconds=240):
 
 
 @pytest.mark.slow
-def test_killed_and_continued_it_ends_with_the_table_of_an_undisturbed_run(places, monkeypatch):
+def test_killed_and_continued_it_ends_with_the_table_of_an_undisturbed_run(places, few_slices, monkeypatch):
     """Float32 sums may be ordered differently in another process: AUC may differ by 1e-6, counts may not."""
-    process = start()
+    process = start(few_slices)
     wait_for_done_folds(process, 1)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert len(folds()) < 3
-    again = start()
+    again = start(few_slices)
     assert again.wait(300) == 0, again.stdout.read()
     disturbed = folds()
 
     monkeypatch.setenv("COVID_STORE", f"sqlite:///{places / 'undisturbed.sqlite'}")
-    whole = start()
+    whole = start(few_slices)
     assert whole.wait(300) == 0, whole.stdout.read()
     undisturbed = folds()
     assert len(undisturbed) == 3
@@ -231,8 +239,8 @@ def test_killed_and_continued_it_ends_with_the_table_of_an_undisturbed_run(place
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_cleanly_and_keeps_what_is_finished(places):
-    process = start()
+def test_ctrl_c_ends_cleanly_and_keeps_what_is_finished(places, few_slices):
+    process = start(few_slices)
     wait_for_done_folds(process, 1)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
