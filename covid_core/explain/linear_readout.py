@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,7 +99,11 @@ class _Plan:
 
 def _run(options: argparse.Namespace, places: Settings, console: Console) -> bool:
     """Whether all is measured."""
-    started = time.monotonic()
+    started, minutes = time.monotonic(), options.time_limit
+
+    def late() -> bool:
+        return minutes is not None and time.monotonic() - started > 60 * minutes
+
     if options.fit < 0 or (options.limit is not None and options.limit < 1):
         raise StudyError(f"Expected --fit from 0 and --limit from 1. Received: {options.fit} and {options.limit}.")
     settings = ReadoutSettings(options.fit or None, options.limit, options.seed)
@@ -117,7 +121,7 @@ def _run(options: argparse.Namespace, places: Settings, console: Console) -> boo
             f"Read-out    {plan.study_id}: {plan.card.key}, fitted on {len(plan.slices.fit)} slices, scored on "
             f"{len(plan.slices.held_out)}, {plan.card.input_size} px"
         )
-    complete = _measure_all(plans, dataset, store, places, console, started, options.time_limit)
+    complete = _measure_all(plans, dataset, store, places, console, late)
     for plan in plans:
         _print_curve(console, readout_table(store, plan.study_id))
     if options.export:
@@ -154,19 +158,22 @@ def _measure_all(
     store: ResultsStore,
     places: Settings,
     console: Console,
-    started: float,
-    minutes: float | None,
+    late: Callable[[], bool],
 ) -> bool:
+    """Whether all layers of all networks are measured."""
     finished = set(store.studies(KIND).dropna(subset="finished")["id"])
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, refresh_per_second=2) as progress:
         for plan in plans:
             if plan.study_id in finished:
                 continue
-            if not _measure(plan, dataset, store, places, progress, started, minutes):
+            if not _measure(plan, dataset, store, places, progress, late):
                 return False
             store.finish_study(plan.study_id, datetime.now(UTC).isoformat(timespec="seconds"))
-    return True
+            finished.add(plan.study_id)
+            if late():
+                break
+    return finished.issuperset(plan.study_id for plan in plans)
 
 
 def _measure(
@@ -175,8 +182,7 @@ def _measure(
     store: ResultsStore,
     places: Settings,
     progress: Progress,
-    started: float,
-    minutes: float | None,
+    late: Callable[[], bool],
 ) -> bool:
     """Whether all layers of the network are measured."""
     from covid_core.explain.readout_run import read_network  # starts TensorFlow
@@ -191,8 +197,8 @@ def _measure(
             store.add_measures(plan.study_id, step.measures)
             done += 1
         progress.update(bar, total=step.total, completed=done, description=f"{card.model}: {step.text}")
-        late = minutes is not None and time.monotonic() - started > 60 * minutes
-        if late and step.measures is not None:  # not before: a run that stores nothing would never come to an end
+        # not before a layer is stored: a command that stores nothing would never come to an end
+        if step.measures is not None and late():
             return done == step.total
     progress.update(bar, description=card.model)
     return True

@@ -105,8 +105,8 @@ def _captions(study: pd.Series, table: pd.DataFrame, sha256: str | None) -> list
             "No patient stands on both sides of the split, but slices of one patient are not independent: the band "
             "(Wilson, 95 %) is too narrow. "
             if study["split"] == "group"
-            else "Folds split slices, so neighbouring slices of one patient are fitted and scored: every score is too "
-            "high and the band (Wilson, 95 %) too narrow. "
+            else "Folds split slices, so neighbouring slices of one patient stand on both sides: the level is "
+            "optimistic and the band (Wilson, 95 %) too narrow. "
         )
         + "A read-out finds what can be read linearly; it does not show that the network uses it."
     )

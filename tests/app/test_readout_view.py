@@ -88,7 +88,7 @@ def test_the_curves_are_those_of_the_store(store):
     assert "100 that it was not" in text
     assert "mean grey value alone" in text
     assert "not the level" in text
-    assert "every score is too high" in text
+    assert "the level is optimistic" in text
     assert "other weights" not in text
     assert "Not finished" not in text
     assert "did not converge" not in text
