@@ -446,7 +446,7 @@ def test_a_stopped_command_reads_nothing_out_twice(trained, dataset, store, tmp_
     hold_out(ResultsStore(stopped), dataset)
     assert run(dataset) == 0
     calls = []
-    monkeypatch.setattr(readout_run, "read_out", lambda *arguments: calls.append(1) or read_out(*arguments))
+    monkeypatch.setattr(readout_run, "read_out", lambda *parts: calls.append(list(map(len, parts))) or read_out(*parts))
     for layers in (1, 2):
         assert run(dataset, "--store", stopped, "--time-limit", "0") == linear_readout.EXIT_TIME
         assert len(calls) == layers
@@ -454,7 +454,7 @@ def test_a_stopped_command_reads_nothing_out_twice(trained, dataset, store, tmp_
     assert store.studies(KIND)["finished"].notna().all()
     assert ResultsStore(stopped).studies(KIND)["finished"].isna().all()
     assert run(dataset, "--store", stopped) == 0
-    assert len(calls) == LAYERS * len(WEIGHTS)
+    assert calls == [[60, 60, 20, 20]] * LAYERS * len(WEIGHTS)
     pd.testing.assert_frame_equal(ResultsStore(stopped).measures(), store.measures(), check_exact=True)
     monkeypatch.setattr(readout_run, "read_network", lambda *_: pytest.fail("read out again"))
     assert run(dataset, "--store", stopped) == 0
