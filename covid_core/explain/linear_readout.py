@@ -122,8 +122,9 @@ def _run(options: argparse.Namespace, places: Settings, console: Console) -> boo
             f"{len(plan.slices.held_out)}, {plan.card.input_size} px"
         )
     complete = _measure_all(plans, dataset, store, places, console, late)
+    finished = _finished(store)
     for plan in plans:
-        _print_curve(console, readout_table(store, plan.study_id))
+        _print_curve(console, readout_table(store, plan.study_id), plan.study_id in finished)
     if options.export:
         for file in export_studies(store, options.export, {plan.study_id for plan in plans}):
             console.print(f"Exported    {file} ({file.stat().st_size / 2**10:.0f} KiB)")
@@ -152,6 +153,11 @@ def _cards(names: Sequence[str] | None, dataset: Dataset, places: Settings) -> l
     return chosen
 
 
+def _finished(store: ResultsStore) -> set[str]:
+    """Ids of the studies of which nothing is missing."""
+    return set(store.studies(KIND).dropna(subset="finished")["id"])
+
+
 def _measure_all(
     plans: Sequence[_Plan],
     dataset: Dataset,
@@ -161,7 +167,7 @@ def _measure_all(
     late: Callable[[], bool],
 ) -> bool:
     """Whether all layers of all networks are measured."""
-    finished = set(store.studies(KIND).dropna(subset="finished")["id"])
+    finished = _finished(store)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, refresh_per_second=2) as progress:
         for plan in plans:
@@ -204,7 +210,7 @@ def _measure(
     return True
 
 
-def _print_curve(console: Console, table: pd.DataFrame) -> None:
+def _print_curve(console: Console, table: pd.DataFrame, finished: bool) -> None:
     """Some layers of one network, evenly spread over its depth, the first and the last among them."""
     if table.empty:
         return
@@ -222,15 +228,16 @@ def _print_curve(console: Console, table: pd.DataFrame) -> None:
             cells += ["–", "–"] if row is None else [interval_text(*row[["accuracy", "low", "high"]]), f"{row.auc:.3f}"]
         printed.add_row(str(number), name, *cells)
     console.print(printed)
-    apart = parts_from(table)
     console.print(
-        f"{network}: naming the larger class is right for {table['majority'].max():.3f} of {slices} held-out slices. "
-        + (
-            "At its last layer the trained network's interval does not lie above that of random weights."
+        f"{network}: naming the larger class is right for {table['majority'].max():.3f} of {slices} held-out slices."
+    )
+    if finished:  # nothing is concluded from half a curve
+        apart = parts_from(table)
+        console.print(
+            "At the last layer the trained network's interval does not lie above that of random weights."
             if apart is None
             else f"From layer {apart} on the trained network's interval stays above that of random weights."
         )
-    )
     if not table["converged"].all():
         count = int((~table["converged"]).sum())
         console.print(f"[yellow]{count} of {len(table)} read-outs did not converge.[/]")

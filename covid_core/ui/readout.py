@@ -97,7 +97,7 @@ def _captions(study: pd.Series, table: pd.DataFrame, sha256: str | None) -> list
         f"is fitted on {study['fit']} slices of {plain(study['dataset'])} that the network was trained on, and scored "
         f"on {study['held_out']} that it was not. Layer 1 is the input: its mean grey value alone. Random weights are "
         "the same architecture before training (one draw): the distance between the curves is what training adds. "
-        + _parting(table)
+        + ("" if pd.isna(study["finished"]) else _parting(table))  # nothing is concluded from half a curve
     )
     lines.append(
         "Read the shape over depth, not the level. "
@@ -116,8 +116,6 @@ def _captions(study: pd.Series, table: pd.DataFrame, sha256: str | None) -> list
 
 
 def _parting(table: pd.DataFrame) -> str:
-    if table["weights"].nunique() < len(NAMES):
-        return ""
     apart = parts_from(table)
     if apart is None:
         return (

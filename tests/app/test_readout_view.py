@@ -115,7 +115,7 @@ def test_what_is_missing_or_different_is_said(store):
     text = captions(shown("2"))
     assert "other weights of this network: round 1, fold 2, 64 px" in text
     assert f"Not finished: {LAYERS} layers" in text
-    assert "interval of the accuracy" not in text  # one curve alone parts from nothing
+    assert "interval of the accuracy" not in text  # nothing is concluded from half a curve
     by_patient = replace(STUDY, networks={"VGG16": {"sha256": "2"}}, settings=STUDY.settings | {"split": "group"})
     add(store, by_patient)
     text = captions(shown("2"))
