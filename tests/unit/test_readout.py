@@ -446,6 +446,7 @@ def test_a_stopped_command_reads_nothing_out_twice(trained, dataset, store, tmp_
     stopped = f"sqlite:///{tmp_path / 'stopped.sqlite'}"
     hold_out(ResultsStore(stopped), dataset)
     assert run(dataset) == 0
+    capsys.readouterr()
     calls = []
     monkeypatch.setattr(readout_run, "read_out", lambda *parts: calls.append(list(map(len, parts))) or read_out(*parts))
     for layers in (1, 2):
