@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,7 @@ def read_network(
     channels = PooledChannels(model)
     total = len(channels.layers) * len(WEIGHTS)
     positions, fitted = np.concatenate([slices.fit, slices.held_out]), len(slices.fit)
+    names = fresh_names(channels.layers)
     yield Step("loaded", total)
     for weights in WEIGHTS:
         missing = [layer for layer in channels.layers if layer.number not in known[weights]]
@@ -86,9 +88,30 @@ def read_network(
                 means = features.pop(layer.number)
                 _check_finite(means, layer, weights, card)
                 found = read_out(means[:fitted], labels[slices.fit], means[fitted:], labels[slices.held_out])
-                facts = {"channels": float(means.shape[1]), "layers": float(len(channels.layers))}
-                step = f"{weights} weights, layer {layer.number} of {len(channels.layers)}"
-                yield Step(step, total, _measures(card.model, weights, layer, found | facts))
+                found |= {"channels": float(means.shape[1]), "layers": float(len(channels.layers))}
+                measures = _measures(card.model, weights, layer_key(layer.number, names[layer.number]), found)
+                yield Step(f"{weights} weights, layer {layer.number} of {len(channels.layers)}", total, measures)
+
+
+def fresh_names(layers: Sequence[LayerInfo]) -> dict[int, str]:
+    """Number -> name of each layer as in a process that has built nothing before.
+
+    Keras counts the layers that nobody named over all networks of a process: ``normalization`` of the first
+    EfficientNet is ``normalization_1`` in the second. What is stored must not depend on that.
+
+    Args:
+        layers: All layers of a network.
+    """
+    counted: dict[int, tuple[str, int]] = {}
+    for layer in layers:
+        found = re.fullmatch(r"(.+?)(?:_(\d+))?", layer.name)
+        if found and found[1].replace("_", "") == layer.kind.lower():
+            counted[layer.number] = found[1], int(found[2] or 0)
+    first = {name: min(count for other, count in counted.values() if other == name) for name, _ in counted.values()}
+    names = {layer.number: layer.name for layer in layers}
+    for number, (name, count) in counted.items():
+        names[number] = name if count == first[name] else f"{name}_{count - first[name]}"
+    return names
 
 
 def _check_finite(means: np.ndarray, layer: LayerInfo, weights: str, card: Card) -> None:
@@ -99,6 +122,6 @@ def _check_finite(means: np.ndarray, layer: LayerInfo, weights: str, card: Card)
         )
 
 
-def _measures(network: str, weights: str, layer: LayerInfo, values: dict[str, float]) -> pd.DataFrame:
+def _measures(network: str, weights: str, layer: str, values: dict[str, float]) -> pd.DataFrame:
     frame = pd.DataFrame({"measure": list(values), "value": list(values.values())})
-    return frame.assign(subject=network, method=weights, slice=layer_key(layer.number, layer.name), label=LABEL)
+    return frame.assign(subject=network, method=weights, slice=layer, label=LABEL)

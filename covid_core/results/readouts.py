@@ -33,7 +33,8 @@ of layers of the network, and whether the fit converged (1) or not (0)."""
 def layer_key(number: int, name: str) -> str:
     """What stands for a layer in the store: ``layer 017 conv2_block1_out``.
 
-    The number tells a layer. Names that Keras makes up itself (``conv2d_12``) depend on what else a process has built.
+    The number tells a layer: the names that Keras makes up itself (``conv2d_12``) depend, elsewhere, on what a process
+    has built before.
     """
     return f"layer {number:03d} {name}"
 

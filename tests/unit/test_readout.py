@@ -258,6 +258,31 @@ def test_a_small_bound_on_memory_changes_no_number(card, monkeypatch):
     pd.testing.assert_frame_equal(small, whole, check_exact=True)
 
 
+def test_stored_names_do_not_depend_on_what_was_built_before():
+    import keras
+
+    from covid_core.explain.activations import ActivationProbe
+
+    def named() -> list[str]:
+        layers = keras.layers
+        slices = keras.Input((8, 8, 1), name="slice")
+        left, right = layers.Conv2D(2, 3)(slices), layers.Conv2D(2, 3)(slices)
+        x = layers.DepthwiseConv2D(3)(layers.Add()([left, right]))
+        x = layers.Conv2D(2, 3, name="conv2_block1_3_conv")(layers.Conv2D(2, 1)(x))
+        model = keras.Model(slices, layers.Dense(2, name="dense")(layers.Flatten(name="block_1")(x)))
+        layers = ActivationProbe(model).layers
+        names = readout_run.fresh_names(layers)
+        assert list(names) == [layer.number for layer in layers]
+        return list(names.values())
+
+    first, second = named(), named()
+    assert first == second
+    assert set(first) == {
+        *("slice", "conv2d", "conv2d_1", "conv2d_2", "add", "depthwise_conv2d"),
+        *("conv2_block1_3_conv", "block_1", "dense"),
+    }
+
+
 def test_a_network_without_finite_activations_is_refused_by_name(card):
     broken = edge_network()
     broken.get_layer("differences").set_weights([np.full((2, 2, 1, 2), np.nan), np.zeros(2)])
