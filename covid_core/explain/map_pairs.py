@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from covid_core.data.sources import Dataset
-from covid_core.errors import StudyError
+from covid_core.explain.fold_slices import held_out_slices, stratified_sample
 from covid_core.models import zoo
 from covid_core.models.library import Card
 from covid_core.results.map_studies import KIND, RANDOM_KIND
@@ -159,34 +159,13 @@ def study_slices(pair: MapPair, dataset: Dataset, store: ResultsStore, settings:
         int64 ``(n,)``.
 
     Raises:
-        StudyError: The store does not know the fold, or the limit is smaller than the number of classes.
+        StudyError: The store does not know the fold, or the limit does not fit their number.
     """
     positions = np.arange(len(dataset))
     if settings.slices == "held-out" and pair.trained and pair.weights[0].dataset_digest == dataset.digest:
-        positions = _test_slices(pair.weights[0], dataset, store)
-    if settings.limit is not None and settings.limit < len(positions):
-        from sklearn.model_selection import train_test_split  # takes a second to import
-
-        labels = dataset.labels[positions]
-        if settings.limit < len(np.unique(labels)):
-            raise StudyError(f"Expected a limit of one slice a class or more. Received: {settings.limit}.")
-        positions, _ = train_test_split(
-            positions, train_size=settings.limit, stratify=labels, random_state=settings.seed
-        )
-    return np.random.default_rng(settings.seed).permutation(np.sort(positions))
-
-
-def _test_slices(card: Card, dataset: Dataset, store: ResultsStore) -> np.ndarray:
-    predictions = store.predictions(card.experiment, card.model)
-    chosen = predictions[(predictions["round"] == card.round) & (predictions["fold"] == card.fold)]
-    if chosen.empty:
-        raise StudyError(
-            f"Expected the test slices of round {card.round}, fold {card.fold} of {card.model} in the store, to leave "
-            f"out what the network was trained on. Received: no predictions of experiment {card.experiment}. Import "
-            "them (python -m covid_core.results FOLDER), or measure every slice, --slices all."
-        )
-    position = {path: number for number, path in enumerate(dataset.paths)}
-    return np.array([position[path] for path in chosen["slice"]], dtype=np.int64)
+        positions = held_out_slices(pair.weights[0], dataset, store, ", or measure every slice, --slices all")
+    sample = stratified_sample(positions, dataset.labels, settings.limit, settings.seed)
+    return np.random.default_rng(settings.seed).permutation(sample)
 
 
 def _fold(card: Card) -> tuple[str, int, int]:

@@ -1,4 +1,4 @@
-"""Confidence intervals of a mean, over cross-validation folds or over independent values."""
+"""Confidence intervals of a mean, over cross-validation folds or over independent values, and of a share."""
 
 from __future__ import annotations
 
@@ -74,6 +74,30 @@ def mean_with_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
         return Interval(float(known[0]) if len(known) else float("nan"), float("nan"), float("nan"))
     mean, half = known.mean(), half_width(known.std(ddof=1), len(known), "t", level=level)
     return Interval(float(mean), float(mean - half), float(mean + half))
+
+
+def share_interval(hits: int, count: int, level: float = LEVEL) -> Interval:
+    """A share and its Wilson score interval (Wilson 1927), which stays inside 0-1 and has a width at both ends.
+
+    Args:
+        hits: How many of ``count`` independent trials, for example slices that were classified rightly.
+        count: Number of trials.
+        level: Confidence level.
+
+    Returns:
+        Floats; NaN without a trial.
+
+    Raises:
+        ValueError: More hits than trials, or fewer than none.
+    """
+    if not 0 <= hits <= count:
+        raise ValueError(f"Expected 0 to {count} hits of {count} trials. Received: {hits}.")
+    if count == 0:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    from scipy.stats import binomtest  # scipy.stats takes far longer to import than the rest of this file
+
+    low, high = binomtest(int(hits), int(count)).proportion_ci(level, method="wilson")
+    return Interval(hits / count, float(low), float(high))
 
 
 def interval_text(mean: float, low: float, high: float, digits: int = 3, signed: bool = False) -> str:

@@ -63,6 +63,8 @@ def test_light_modules_import_no_deep_learning_library():
         "explain.methods",
         "explain.randomisation",
         "explain.evaluation_run",
+        "explain.pooled_channels",
+        "explain.readout_run",
         "ui.workbench",
         "ui.method_maps",
         "explain.study_run",
