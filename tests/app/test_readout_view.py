@@ -118,6 +118,8 @@ def test_what_is_missing_or_different_is_said(store):
     assert "interval of the accuracy" not in text  # nothing is concluded from half a curve
     by_patient = replace(STUDY, networks={"VGG16": {"sha256": "2"}}, settings=STUDY.settings | {"split": "group"})
     add(store, by_patient)
-    text = captions(shown("2"))
+    newer = replace(STUDY, networks={"VGG16": {"sha256": "3"}}, finished="2026-01-02T00:00:00+00:00")
+    add(store, newer)
+    text = captions(shown("2"))  # those of the page's own weights, although others were measured later
     assert "No patient stands on both sides" in text
     assert "other weights" not in text
