@@ -79,6 +79,31 @@ def draw_figure(blocks: Sequence[Block], caption: Sequence[str] = ()) -> Image.I
     return figure
 
 
+def bars(values: Sequence[float], labels: Sequence[str]) -> np.ndarray:
+    """Shares as the picture of a tile: a bar for each, from 0 at the foot to 1.
+
+    Args:
+        values: In 0-1; NaN gets no bar.
+        labels: Names, under the bars.
+
+    Returns:
+        uint8 RGB ``(TILE, TILE, 3)``.
+    """
+    picture = Image.new("RGB", (TILE, TILE), EMPTY)
+    draw = ImageDraw.Draw(picture)
+    top, foot, width = LINE, TILE - LINE - SMALL, TILE // len(values)
+    for y, text in ((top, "1"), (foot, "0")):
+        draw.line((0, y, TILE, y), FAINT)
+        draw.text((SMALL, y - SMALL), text, FAINT, _font(FONT_SIZE - 2), anchor="ls")
+    for number, (value, label) in enumerate(zip(values, labels, strict=True)):
+        middle = number * width + width // 2
+        height = 0 if np.isnan(value) else round(value * (foot - top))
+        if height:
+            draw.rectangle((middle - width // 5, foot - height, middle + width // 5, foot - 1), INK)
+        draw.text((middle, TILE - SMALL), _fitted(label, width), FAINT, _font(FONT_SIZE - 2), anchor="ms")
+    return np.asarray(picture)
+
+
 def as_png(figure: Image.Image) -> bytes:
     """The figure as a file."""
     file = io.BytesIO()
@@ -118,12 +143,12 @@ def _wrapped(text: str, width: int) -> list[str]:
     return lines
 
 
-def _fitted(text: str) -> str:
+def _fitted(text: str, width: int = TILE) -> str:
     """``text``, cut where it would reach into the next tile."""
     font = _font(FONT_SIZE)
-    if font.getlength(text) <= TILE:
+    if font.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "...") > TILE:
+    while text and font.getlength(text + "...") > width:
         text = text[:-1]
     return text + "..."
 

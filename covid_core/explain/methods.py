@@ -140,7 +140,7 @@ class GradCamPlusPlusMaps(_ViewMaps):
 
     def _maps(self, batch: np.ndarray, class_index: int) -> np.ndarray:
         def without_value(features: Any) -> tf.Tensor:
-            score = _margin(self._view.logits(features), class_index)
+            score = log_odds(self._view.logits(features), class_index)
             return score - tf.stop_gradient(score)
 
         maps = self._visualiser(
@@ -221,7 +221,7 @@ class SmoothGradMaps(_ViewMaps):
             )
             noisy = tf.constant((batch + noise).astype(np.float32))
             total += np.asarray(
-                self._visualiser(lambda logits: _margin(logits, class_index), noisy, normalize_map=False)
+                self._visualiser(lambda logits: log_odds(logits, class_index), noisy, normalize_map=False)
             )
         return total / self._samples
 
@@ -268,8 +268,16 @@ class _CompiledLogits:
         return self._compiled(slices[0])
 
 
-def _margin(logits: tf.Tensor, class_index: int) -> tf.Tensor:
-    """Log-odds of the class, z_c - logsumexp(z of the others), ``(N,)``."""
+def log_odds(logits: tf.Tensor, class_index: int) -> tf.Tensor:
+    """Log-odds of the class, z_c - logsumexp(z of the others).
+
+    Args:
+        logits: Float ``(N, classes)``.
+        class_index: The class.
+
+    Returns:
+        Float ``(N,)``.
+    """
     is_class = tf.range(logits.shape[-1]) == class_index
     class_logit = tf.reduce_sum(tf.where(is_class, logits, 0.0), axis=-1)
     return class_logit - tf.reduce_logsumexp(tf.where(is_class, -np.inf, logits), axis=-1)

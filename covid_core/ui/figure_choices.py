@@ -1,12 +1,15 @@
-"""What a figure of heat maps is drawn from: its networks and its two slices; imports no deep-learning library."""
+"""What figures are drawn from: networks and slices; imports no deep-learning library."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import streamlit as st
 
+from covid_core.charts.figures import Block
 from covid_core.data.phantom import NEGATIVE, POSITIVE
 from covid_core.explain.map_pairs import trained_pairs
 from covid_core.models import zoo
@@ -14,6 +17,48 @@ from covid_core.models.library import Card
 from covid_core.ui.choices import choose
 from covid_core.ui.networks import ChosenNetwork
 from covid_core.ui.slices import ChosenSlice, as_chosen, samples, upload_slices
+
+STRIP_NETWORK = "ResNet101V2"
+
+STRIP_LAYERS = MappingProxyType(
+    {
+        17: "conv2_block1_out",
+        63: "conv3_block2_out",
+        109: "conv4_block2_out",
+        166: "conv4_block8_preact_relu",
+        219: "conv4_block12_out",
+        263: "conv4_block16_out",
+        307: "conv4_block20_out",
+        379: "probabilities",
+    }
+)
+"""The layers of ``STRIP_NETWORK`` in figure 6 of the study: number to name here."""
+
+FIRST, STRONGEST, MOST_DIFFERENT = "first", "strongest", "most different"
+"""Ways to choose channels: by number, by mean, by what differs between two slices."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A figure whose choices are made.
+
+    Args:
+        name: Of its file.
+        slices: What it is drawn from.
+        draw: Computes its blocks and its caption. Starts TensorFlow; calls what it is given with the name of each
+            network before it is asked.
+        note: What else has to be said under it.
+    """
+
+    name: str
+    slices: Sequence[ChosenSlice]
+    draw: Callable[[Callable[[str], None]], tuple[list[Block], list[str]]]
+    note: str
+
+
+def slice_name(chosen: ChosenSlice) -> str:
+    """What a figure calls a slice: a file's name is the reader's own, and the figure may be handed on."""
+    return "uploaded" if chosen.uploaded else chosen.name
 
 
 def pick_two_slices() -> tuple[ChosenSlice, ChosenSlice]:
@@ -37,6 +82,21 @@ def pick_two_slices() -> tuple[ChosenSlice, ChosenSlice]:
                 name = choose(st.selectbox, f"{label} slice", names, label.lower(), index=index)
             chosen.append(slices[name])
     return chosen[0], chosen[1]
+
+
+def pick_layer_network(trained: dict[str, list[Card]]) -> ChosenNetwork:
+    """Draw the picker of the network whose layers are drawn, and return it with the first of its trained folds.
+
+    The first choice is ``STRIP_NETWORK``, or the first trained network where that is not trained and another is.
+
+    Args:
+        trained: As ``networks.trained_networks`` gives it.
+    """
+    names = [name for name in zoo.ALL if name in trained] + [name for name in zoo.ALL if name not in trained]
+    first = names[0] if trained and STRIP_NETWORK not in trained else STRIP_NETWORK
+    name = choose(st.selectbox, "Network", names, "layer_network", index=names.index(first))
+    (network,) = single_networks([name], trained)
+    return network
 
 
 def single_networks(names: Sequence[str], trained: dict[str, list[Card]]) -> list[ChosenNetwork]:

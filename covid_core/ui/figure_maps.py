@@ -46,7 +46,7 @@ def single_block(
     for network in networks:
         heat = _heat(network, chosen, positive, random, say)
         if heat is None:
-            tiles.append(_empty(network))
+            tiles.append(empty_tile(network.spec.name))
             continue
         values, probability = heat
         tiles.append(
@@ -91,6 +91,11 @@ def slice_tile(chosen: ChosenSlice) -> Tile:
     return Tile(np.repeat(grey[..., None], 3, axis=-1), "Slice")
 
 
+def empty_tile(heading: str) -> Tile:
+    """The place of what a network without weights would give."""
+    return Tile(None, heading, note="not trained\non this machine")
+
+
 def _pair_tiles(
     base: ChosenNetwork,
     modified: ChosenNetwork,
@@ -101,7 +106,7 @@ def _pair_tiles(
 ) -> tuple[Tile, Tile]:
     heats = [_heat(network, chosen, positive, random, say) for network in (base, modified)]
     if heats[0] is None or heats[1] is None:
-        return _empty(base), _empty(modified)
+        return empty_tile(base.spec.name), empty_tile(modified.spec.name)
     statistic = mask_statistic(heats[0][0], heats[1][0])
     tiles = []
     for network, (values, probability), intensity in zip(
@@ -116,10 +121,6 @@ def _pair_tiles(
 def _tile(network: ChosenNetwork, picture: np.ndarray, lines: list[str], heat: np.ndarray) -> Tile:
     notes = ["Map is empty"] * (not heat.any()) + ["Random weights"] * (network.card is None)
     return Tile(picture, network.spec.name, [*lines, *notes])
-
-
-def _empty(network: ChosenNetwork) -> Tile:
-    return Tile(None, network.spec.name, note="not trained\non this machine")
 
 
 def _probability(network: ChosenNetwork, probability: float) -> str:

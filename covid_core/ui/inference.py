@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import keras
@@ -137,6 +137,27 @@ def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) ->
         LibraryError: Its weights are missing or damaged.
     """
     return _activated(_loaded(network), network, network.key, chosen, chosen.digest, number)
+
+
+def maps_of_layers(network: ChosenNetwork, chosen: ChosenSlice, numbers: Collection[int]) -> dict[int, np.ndarray]:
+    """What several layers make of a slice, in one pass; nothing is kept.
+
+    Returns:
+        Layer number to float32 ``(h, w, c)``, or ``(c,)`` of a layer that gives a vector.
+
+    Raises:
+        LibraryError: Its weights are missing or damaged.
+    """
+    loaded = _loaded(network)
+    found: dict[int, np.ndarray] = {}
+
+    def look(layer: LayerInfo, maps: np.ndarray) -> None:
+        if layer.number in numbers:
+            found[layer.number] = maps
+
+    with _lock():
+        loaded.probe.visit(seen_by(network, chosen), look)
+    return found
 
 
 def explain_folds(

@@ -6,9 +6,9 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
-from covid_core.charts.figures import GAP, LINE, SMALL, TILE, Block, Tile, as_png, draw_figure
+from covid_core.charts.figures import GAP, INK, LINE, SMALL, TILE, Block, Tile, as_png, bars, draw_figure
 
 RED = np.full((80, 80, 3), (255, 0, 0), np.uint8)
 GREEN = np.full((80, 80, 3), (0, 128, 0), np.uint8)
@@ -76,6 +76,17 @@ def test_the_file_is_the_figure():
     again = Image.open(io.BytesIO(as_png(figure)))
     assert again.format == "PNG"
     assert (np.asarray(again) == np.asarray(figure)).all()
+
+
+def test_bars_are_as_high_as_their_shares():
+    picture = bars([0.25, 0.75, 0.0, 1.0, float("nan")], ["a", "b", "c", "d", "a very long name of a class"])
+    assert picture.shape == (TILE, TILE, 3)
+    assert picture.dtype == np.uint8
+    whole = TILE - LINE - SMALL - LINE
+    ink = (picture == ImageColor.getrgb(INK)).all(-1)
+    heights = [ink[:, number * (TILE // 5) + TILE // 10].sum() for number in range(5)]
+    assert heights == [round(0.25 * whole), round(0.75 * whole), 0, whole, 0]
+    assert not ink[TILE - LINE - SMALL :].any(), "bars stand on the zero line"
 
 
 def test_nothing_to_draw_is_a_figure_too():

@@ -61,12 +61,14 @@ def test_light_modules_import_no_deep_learning_library():
         "explain.report",
         "explain.forward",
         "explain.methods",
+        "explain.excitation",
         "explain.randomisation",
         "explain.evaluation_run",
         "explain.pooled_channels",
         "explain.readout_run",
         "ui.workbench",
         "ui.method_maps",
+        "ui.excitation",
         "explain.study_run",
         "ui.beside",
         "ui.fold_spread",
@@ -75,6 +77,7 @@ def test_light_modules_import_no_deep_learning_library():
         "ui.pair",
         "ui.activation_views",
         "ui.figure_maps",
+        "ui.figure_layers",
     )
     code = f"""
 import importlib, pkgutil, sys, covid_core
