@@ -157,27 +157,36 @@ def learning_curves(points: pd.DataFrame, title: str) -> alt.LayerChart:
     return alt.layer(lines, base.mark_point(size=14, filled=True)).properties(height=300)
 
 
-def colour_bar(colours: np.ndarray, title: str) -> alt.LayerChart:
-    """A horizontal scale from 0 to 1 under a heat map.
+def colour_bar(
+    colours: np.ndarray, title: str, domain: tuple[float, float] = (0.0, 1.0), number_format: str = ".2f"
+) -> alt.LayerChart:
+    """A horizontal scale under a picture.
 
     Args:
-        colours: uint8 ``(n, 3)``, two or more: the colours from 0 to 1 at equal distances.
+        colours: uint8 ``(n, 3)``, two or more: the colours from the first to the last value at equal distances.
         title: What the colour stands for.
+        domain: First and last value.
+        number_format: Of the values, as D3 formats them.
     """
+    low, high = domain
     stops = [
         alt.GradientStop(color=f"#{red:02x}{green:02x}{blue:02x}", offset=position)
         for position, (red, green, blue) in zip(np.linspace(0, 1, len(colours)).tolist(), colours, strict=True)
     ]
     bar = (
-        alt.Chart(pd.DataFrame({"start": [0.0], "end": [1.0]}))
+        alt.Chart(pd.DataFrame({"start": [low], "end": [high]}))
         .mark_rect(color=alt.Gradient(gradient="linear", stops=stops, x1=0, x2=1, y1=0, y2=0))
         .encode(
             x=alt.X(
                 "start:Q",
                 title=title,
-                scale=alt.Scale(domain=[0, 1], nice=False),
+                scale=alt.Scale(domain=[low, high], nice=False, zero=False),
                 axis=alt.Axis(
-                    values=[0, 0.25, 0.5, 0.75, 1], format=".2f", labelFlushOffset=-3, grid=False, titlePadding=4
+                    values=np.linspace(low, high, 5).tolist(),
+                    format=number_format,
+                    labelFlushOffset=-3,
+                    grid=False,
+                    titlePadding=4,
                 ),
             ),
             x2="end:Q",

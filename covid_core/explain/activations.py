@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -10,7 +11,11 @@ import numpy as np
 
 from covid_core.errors import ModelError
 from covid_core.explain.graph import FlatGraph, check_slices
+from covid_core.explain.receptive_field import POINTWISE, ReceptiveField, receptive_fields
 from covid_core.models.build import SCALING_LAYER
+
+# "conv2_block1_out" and "conv2_block1_1_relu" lie in block "conv2_block1", "block2a_project_bn" in "block2a"
+_BLOCK = re.compile(r"(conv\d+_block\d+|block\d+_\d+|block\d+[a-z]?|conv\d+|pool\d+|stem|top|post)_")
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,8 @@ class LayerInfo:
         kind: Its class, for example ``"Conv2D"``.
         shape: Output shape without the batch axis: ``(h, w, c)`` or ``(c,)``.
         parameters: Number of its weights, trainable or not.
+        field: What one place of its maps can see of the slice; None where that is not defined.
+        ends_block: Whether its output is all that a block of the network hands on.
     """
 
     number: int
@@ -30,6 +37,8 @@ class LayerInfo:
     kind: str
     shape: tuple[int | None, ...]
     parameters: int
+    field: ReceptiveField | None = None
+    ends_block: bool = False
 
     @property
     def is_spatial(self) -> bool:
@@ -57,8 +66,10 @@ class ActivationProbe:
         counted = [position for position, layer in enumerate(self._graph.operations) if layer.name != SCALING_LAYER]
         self._position = dict(enumerate(counted, start=1))
         self._number = {position: number for number, position in self._position.items()}
+        fields, ends = receptive_fields(self._graph), _block_ends(self._graph)
         self.layers: tuple[LayerInfo, ...] = tuple(
-            _layer_info(number, self._graph.operations[position]) for number, position in self._position.items()
+            _layer_info(number, self._graph.operations[position], fields[position], position in ends)
+            for number, position in self._position.items()
         )
 
     def layer(self, which: int | str) -> LayerInfo:
@@ -93,24 +104,31 @@ class ActivationProbe:
         (output,) = self._graph.run({self._graph.input: self._batch(slice_)}, [position])
         return _as_array(output)
 
-    def visit(self, slice_: np.ndarray, look: Callable[[LayerInfo, np.ndarray], None]) -> None:
-        """Shows every layer's maps to ``look`` in one pass, one layer at a time, so that memory stays bounded.
+    def visit(
+        self,
+        slice_: np.ndarray,
+        look: Callable[[LayerInfo, np.ndarray], None],
+        numbers: Collection[int] | None = None,
+    ) -> None:
+        """Shows layers' maps to ``look`` in one pass, one layer at a time, so that memory stays bounded.
 
         Args:
             slice_: As for ``maps``.
             look: Called with layer and maps, in the order of the numbers; what it does not keep is let go.
+            numbers: Of the layers to show; all by default. Layers behind the last of them do not run.
 
         Raises:
-            ModelError: A slice that does not fit the network.
+            ModelError: No such layer, or a slice that does not fit the network.
         """
+        wanted = {self._position[self.layer(number).number] for number in numbers or self._position}
         batch = self._batch(slice_)
 
         def show(position: int, output: object) -> None:
-            if position in self._number:
+            if position in wanted:
                 look(self.layers[self._number[position] - 1], _as_array(output))
 
         show(self._graph.input, batch)
-        self._graph.run({self._graph.input: batch}, [self._graph.output], visit=show)
+        self._graph.run({self._graph.input: batch}, [], visit=show, passing=sorted(wanted))
 
     def _batch(self, slice_: np.ndarray) -> object:
         array = np.asarray(slice_)
@@ -150,6 +168,7 @@ def channel_grid(
     columns: int | None = None,
     tile: int | None = None,
     gap: int = 2,
+    scale: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """Channels of a layer side by side as one grey picture.
 
@@ -162,6 +181,7 @@ def channel_grid(
         tile: Height of a tile in pixels; by default the map's own. Pixels are repeated, not blended, so that the
             layer's true resolution can be seen.
         gap: White pixels between tiles.
+        scale: Values drawn black and white, in place of the layer's ends; only where channels share a scale.
 
     Returns:
         uint8 ``(rows * h + (rows - 1) * gap, columns * w + (columns - 1) * gap)``; places left over are white.
@@ -175,7 +195,7 @@ def channel_grid(
     unknown = [channel for channel in channels if not 0 <= channel < maps.shape[-1]]
     if unknown or len(channels) == 0:
         raise ModelError(f"Expected channels from 0 to {maps.shape[-1] - 1}, at least one. Received: {list(channels)}.")
-    low, high = (None, None) if per_channel else (float(np.nanmin(maps)), float(np.nanmax(maps)))
+    low, high = (None, None) if per_channel else scale or (float(np.nanmin(maps)), float(np.nanmax(maps)))
     height, width = maps.shape[:2]
     tile_size = (height, width) if tile is None else (tile, max(1, round(tile * width / height)))
     # Nearest neighbour by index: the row and column of the map that each pixel of the tile shows.
@@ -193,9 +213,30 @@ def channel_grid(
     return grid
 
 
-def _layer_info(number: int, layer: keras.layers.Layer) -> LayerInfo:
+def _layer_info(number: int, layer: keras.layers.Layer, field: ReceptiveField | None, ends_block: bool) -> LayerInfo:
     shape = tuple(layer.output.shape)[1:]
-    return LayerInfo(number, layer.name, type(layer).__name__, shape, int(layer.count_params()))
+    return LayerInfo(number, layer.name, type(layer).__name__, shape, int(layer.count_params()), field, ends_block)
+
+
+def _block_ends(graph: FlatGraph) -> set[int]:
+    """Positions of the last layer of each block: where all that goes on is one tensor of maps.
+
+    Several such layers in a row belong to one block if their names say so; without a block's name a layer counts
+    unless a normalisation, activation or padding follows it.
+    """
+    ends: dict[str, int] = {}
+    for position in graph.cut_points():
+        layer = graph.operations[position]
+        if position == graph.input or len(layer.output.shape) != 4:
+            continue
+        named = _BLOCK.match(layer.name)
+        followers = [graph.operations[reader] for reader in graph.readers(position)]
+        inside = len(followers) == 1 and isinstance(followers[0], (*POINTWISE, keras.layers.ZeroPadding2D))
+        if named:
+            ends[named[1]] = position
+        elif not inside:
+            ends[layer.name] = position
+    return set(ends.values())
 
 
 def _as_array(output: object) -> np.ndarray:

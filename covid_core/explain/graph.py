@@ -98,11 +98,29 @@ class FlatGraph:
         run = [later for later in self.needed([target], known=[position]) if later in downstream]
         return sorted({source for later in run for source in self.sources(later)} - downstream)
 
+    def readers(self, position: int) -> list[int]:
+        """Positions of the layers that read the layer's output."""
+        return [later for later in range(position + 1, len(self.operations)) if position in self.sources(later)]
+
+    def cut_points(self) -> list[int]:
+        """Positions whose output is all that later layers read of what came before: there the network is one tensor."""
+        last_reader = list(range(len(self.operations)))
+        for later in range(len(self.operations)):
+            for source in self.sources(later):
+                last_reader[source] = later
+        cuts, furthest = [], 0
+        for position, last in enumerate(last_reader):
+            if furthest <= position:
+                cuts.append(position)
+            furthest = max(furthest, last)
+        return cuts
+
     def run(
         self,
         values: dict[int, Any],
         targets: Sequence[int],
         visit: Callable[[int, Any], None] | None = None,
+        passing: Sequence[int] = (),
     ) -> list[Any]:
         """Outputs of ``targets``, computed from ``values``; each tensor is let go after its last reader.
 
@@ -110,9 +128,10 @@ class FlatGraph:
             values: Position -> tensor with a batch axis; must hold what the targets depend on, at least the input.
             targets: Positions wanted.
             visit: Called with position and tensor of each computed layer, in order.
+            passing: Positions to compute for ``visit`` alone: their tensors are let go like those of any other layer.
         """
         tensors = dict(values)
-        for position, read_last in self._schedule(values, targets):
+        for position, read_last in self._schedule(values, targets, passing):
             call = self._call[position]
             if call is None:
                 raise ModelError(f"Expected a value for the input '{self.operations[position].name}'. Received none.")
@@ -148,9 +167,11 @@ class FlatGraph:
                 live -= sum(sizes[source] for source in read_last)
         return peak
 
-    def _schedule(self, known: Iterable[int], targets: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
+    def _schedule(
+        self, known: Iterable[int], targets: Sequence[int], passing: Sequence[int] = ()
+    ) -> Iterator[tuple[int, list[int]]]:
         """Positions to run, in order, each with those that nobody reads after it."""
-        order = self.needed(targets, known=known)
+        order = self.needed([*targets, *passing], known=known)
         readers = Counter(source for position in order for source in self.sources(position))
         readers.update(targets)  # a target has one reader more: the caller
         for position in order:

@@ -9,20 +9,28 @@ from functools import partial
 
 import keras
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from covid_core.data.slices import resize_slice
+from covid_core.explain import activation_statistics
 from covid_core.explain.activations import ActivationProbe, LayerInfo
 from covid_core.explain.gradcam import CamMaps, GradCam
 from covid_core.explain.graph import same_layer
 from covid_core.models.build import build_model
 from covid_core.models.library import Card, load_network
 from covid_core.ui.background import Job, made
+from covid_core.ui.map_cache import MapCache
 from covid_core.ui.networks import RANDOM_SEED, ChosenNetwork
 from covid_core.ui.slices import ChosenSeries, ChosenSlice
 
 NETWORKS_IN_MEMORY = 4  # two pairs; the largest network has a quarter of a gigabyte of weights
 CAMS_PER_NETWORK = 4
+SESSION_MAP_BYTES = 192 * 2**20
+SHARED_MAP_BYTES = 256 * 2**20
+DEPTHS_KEPT = 8
+
+_MAPS, _DEPTHS = "activation_maps", "activation_depths"
 
 
 class LoadedNetwork:
@@ -128,15 +136,49 @@ def explain(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index
 
 
 def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) -> np.ndarray:
-    """What layer ``number`` makes of a slice, kept in this session.
+    """What layer ``number`` makes of a slice; the layers looked at last are kept.
+
+    Maps of uploaded slices are kept in their session alone; those of generated ones are shared, so that the pass is
+    computed once however many look.
 
     Returns:
-        float32 ``(h, w, c)``, or ``(c,)`` of a layer that gives a vector.
+        float32 ``(h, w, c)``, or ``(c,)`` of a layer that gives a vector; read-only.
 
     Raises:
         LibraryError: Its weights are missing or damaged.
     """
-    return _activated(_loaded(network), network, network.key, chosen, chosen.digest, number)
+    loaded = _loaded(network)
+    if chosen.uploaded:
+        cache = st.session_state.setdefault(_MAPS, MapCache(SESSION_MAP_BYTES, _lock()))
+    else:
+        cache = _shared_maps()
+    seen = seen_by(network, chosen)
+    return cache.get((network.key, chosen.digest, number), lambda: loaded.probe.maps(seen, number))
+
+
+def statistics_over_depth(network: ChosenNetwork, chosen: ChosenSlice) -> pd.DataFrame:
+    """``activation_statistics.statistics_over_depth``, kept in this session; the page shows that it is being computed.
+
+    Raises:
+        LibraryError: Its weights are missing or damaged.
+    """
+    loaded, seen, lock = _loaded(network), seen_by(network, chosen), _lock()
+
+    def work() -> pd.DataFrame:
+        with lock:
+            return activation_statistics.statistics_over_depth(loaded.probe, seen)
+
+    jobs: OrderedDict[tuple, Job[pd.DataFrame]] = st.session_state.setdefault(_DEPTHS, OrderedDict())
+    key = (network.key, chosen.digest)
+
+    def job() -> Job[pd.DataFrame]:
+        if key not in jobs:
+            jobs[key] = Job(f"Asking all {len(loaded.probe.layers)} layers", work, _turn())
+            if len(jobs) > DEPTHS_KEPT:
+                jobs.popitem(last=False)
+        return jobs[key]
+
+    return made(job, lambda: jobs.pop(key, None))
 
 
 def maps_of_layers(network: ChosenNetwork, chosen: ChosenSlice, numbers: Collection[int]) -> dict[int, np.ndarray]:
@@ -152,11 +194,10 @@ def maps_of_layers(network: ChosenNetwork, chosen: ChosenSlice, numbers: Collect
     found: dict[int, np.ndarray] = {}
 
     def look(layer: LayerInfo, maps: np.ndarray) -> None:
-        if layer.number in numbers:
-            found[layer.number] = maps
+        found[layer.number] = maps
 
     with _lock():
-        loaded.probe.visit(seen_by(network, chosen), look)
+        loaded.probe.visit(seen_by(network, chosen), look, numbers)
     return found
 
 
@@ -222,19 +263,6 @@ def _asked(
         return GradCam(fold, same_layer(layer, _model, fold)).explain(seen[None, ..., None], class_index)
 
 
-@st.cache_data(scope="session", max_entries=2, show_spinner=False)
-def _activated(
-    _loaded: LoadedNetwork,
-    _network: ChosenNetwork,
-    network_key: str,
-    _chosen: ChosenSlice,
-    digest: str,
-    number: int,
-) -> np.ndarray:
-    with _lock():
-        return _loaded.probe.maps(seen_by(_network, _chosen), number)
-
-
 def _loaded(network: ChosenNetwork) -> LoadedNetwork:
     def forget() -> None:
         _loading.clear(network, network.key)
@@ -258,6 +286,11 @@ def _loading(_network: ChosenNetwork, network_key: str) -> Job[LoadedNetwork]:
         return LoadedNetwork(build_model(_network.spec.name, (size, size, 1), len(_network.classes)), turn, lock)
 
     return Job(f"Loading {_network.spec.name}", load, turn)
+
+
+@st.cache_resource(show_spinner=False)
+def _shared_maps() -> MapCache:
+    return MapCache(SHARED_MAP_BYTES, _lock())
 
 
 @st.cache_resource(show_spinner=False)

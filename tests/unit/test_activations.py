@@ -12,7 +12,7 @@ import pytest
 from covid_core.errors import ModelError
 from covid_core.explain.activations import ActivationProbe, channel_grid, to_grey
 from covid_core.explain.graph import FlatGraph
-from covid_core.models import build
+from covid_core.models import build, zoo
 
 SIZE = 32
 
@@ -80,6 +80,20 @@ def test_one_pass_over_all_layers_gives_the_same_maps_in_order(network):
     assert [layer for layer, _ in seen] == list(probe.layers)
     for layer, maps in seen:
         np.testing.assert_array_equal(maps, probe.maps(pixels, layer.number))
+
+
+def test_a_pass_over_chosen_layers_shows_those_and_runs_no_further(network, monkeypatch):
+    probe, pixels, seen = ActivationProbe(network), one_slice(), {}
+    calls = []
+    last = network.get_layer("rectified")
+    monkeypatch.setattr(type(last), "call", lambda self, x: calls.append(self.name) or x)
+    probe.visit(pixels, lambda layer, maps: seen.update({layer.name: maps}), [3, 1, 2])
+    assert list(seen) == ["slice", "entry", "normalised"]
+    assert not calls
+    for name, maps in seen.items():
+        np.testing.assert_array_equal(maps, probe.maps(pixels, name))
+    with pytest.raises(ModelError, match="layer number"):
+        probe.visit(pixels, lambda layer, maps: None, [99])
 
 
 def test_tensors_are_let_go_after_their_last_reader(network):
@@ -200,6 +214,7 @@ def test_channel_grid_refuses(maps, channels):
         channel_grid(maps, channels)
 
 
+BACKBONES = [name for name, spec in zoo.MODELS.items() if spec.variant == "base"]
 PAPER_NUMBERS = {
     "ResNet101V2": {
         17: "conv2_block1_out",
@@ -227,10 +242,14 @@ def test_numbers_and_maps_are_the_papers(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["EfficientNetB0", "Modified-DenseNet121", "Residual-ResNet50", "InceptionV3"])
+@pytest.mark.parametrize("name", [*BACKBONES, "Modified-DenseNet121", "Residual-ResNet50"])
 def test_every_listed_layer_gives_maps_of_the_listed_shape(name):
     probe = ActivationProbe(build.build_model(name, (96, 96, 1)))
     shapes = []
     probe.visit(one_slice(96), lambda layer, maps: shapes.append((layer.shape, maps.shape)))
     assert len(shapes) == len(probe.layers)
     assert all(listed == got for listed, got in shapes)
+    ends = [layer for layer in probe.layers if layer.ends_block]
+    assert len(ends) >= 5
+    assert all(layer.field is not None for layer in ends), "the rule knows every layer on the path"
+    assert max(layer.field.rows.stride for layer in ends) == 32
