@@ -17,7 +17,7 @@ def readout_curves(points: pd.DataFrame, title: str, chance: tuple[float, str]) 
     """How well each layer separates the classes, trained against random weights.
 
     Args:
-        points: Columns ``curve`` (out of ``CURVES``), ``number`` and ``layer`` (number and name of the layer),
+        points: Columns ``curve`` (out of ``CURVES``), ``number``, ``layer`` (name) and ``channels`` of the layer,
             ``score``, ``low`` and ``high``; without an interval the line stands alone. Layers without a score are left
             out.
         title: Name of the score.
@@ -27,7 +27,7 @@ def readout_curves(points: pd.DataFrame, title: str, chance: tuple[float, str]) 
         Chart from layer 1 to the last one. Scores end at 1; their axis starts below the lowest value drawn, chance
         among them, because half of it would else be empty, and says so in its title.
     """
-    points = points.loc[points["score"].notna(), ["curve", "number", "layer", "score", "low", "high"]]
+    points = points.loc[points["score"].notna(), ["curve", "number", "layer", "channels", "score", "low", "high"]]
     value, text = chance
     start = axis_start(min([value, *points[["score", "low"]].min(skipna=True).dropna()]), _STEP)
     scale = alt.Scale(domain=[start, 1], nice=False, zero=False)
@@ -44,12 +44,13 @@ def readout_curves(points: pd.DataFrame, title: str, chance: tuple[float, str]) 
         "curve:N",
         title=None,
         scale=alt.Scale(domain=list(CURVES), range=list(CURVES.values())),
-        legend=alt.Legend(orient="top"),
+        legend=alt.Legend(orient="top", symbolOpacity=1),  # not as pale as the bands
     )
     tooltip = [
         alt.Tooltip("curve:N", title="Weights"),
         alt.Tooltip("number:Q", title="Layer", format="d"),
         alt.Tooltip("layer:N", title="Name"),
+        alt.Tooltip("channels:Q", title="Channels", format="d"),
         alt.Tooltip("score:Q", title=title, format=".3f"),
     ]
     if points["low"].notna().any():
@@ -74,4 +75,4 @@ def readout_curves(points: pd.DataFrame, title: str, chance: tuple[float, str]) 
     label = rule.mark_text(align="right", baseline="top", dx=-4, dy=4, color=INK).encode(
         x=alt.value("width"), text="text:N"
     )
-    return alt.layer(bands, dashed, label, lines, marks).properties(height=320)
+    return alt.layer(bands, dashed, label, lines, marks).properties(height=360)

@@ -79,7 +79,11 @@ def _table(_store, url: str, revision: int, study_id: str) -> pd.DataFrame:
 def _points(table: pd.DataFrame, score: str) -> pd.DataFrame:
     """``readout_table`` as the chart takes it; only an accuracy has an interval."""
     bounds = table[["low", "high"]] if score == "accuracy" else table[["low", "high"]] * float("nan")
-    return table[["number", "layer"]].assign(curve=table["weights"].map(NAMES), score=table[score]).join(bounds)
+    return (
+        table[["number", "layer", "channels"]]
+        .assign(curve=table["weights"].map(NAMES), score=table[score])
+        .join(bounds)
+    )
 
 
 def _captions(study: pd.Series, table: pd.DataFrame, sha256: str | None) -> list[str]:
@@ -108,7 +112,8 @@ def _captions(study: pd.Series, table: pd.DataFrame, sha256: str | None) -> list
             else "Folds split slices, so neighbouring slices of one patient stand on both sides: the level is "
             "optimistic and the band (Wilson, 95 %) too narrow. "
         )
-        + "A read-out finds what can be read linearly; it does not show that the network uses it."
+        + "A read-out finds what can be read linearly; it does not show that the network uses it. Where a layer "
+        "squeezes many channels into a few, there is less to read from, and the curve dips."
     )
     if not table["converged"].all():
         lines.append(f"{int((~table['converged']).sum())} of {len(table)} read-outs did not converge.")

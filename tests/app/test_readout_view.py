@@ -106,6 +106,7 @@ def test_the_area_under_the_curve_has_no_band(store):
     layers = chart(shown(readout_score="Area under the ROC curve"))["layer"]
     assert layers[3]["encoding"]["y"]["title"].startswith("Area under the ROC curve")
     assert layers[3]["encoding"]["y"]["scale"]["domain"] == [pytest.approx(0.35), 1]
+    assert "channels" in json.dumps(layers[4]["encoding"]["tooltip"])
     assert "low" in json.dumps(chart(shown())["layer"][4]["encoding"]["tooltip"])
     assert "low" not in json.dumps(layers[4]["encoding"]["tooltip"])
 

@@ -17,7 +17,7 @@ from covid_core.data.dataset import load_dataset
 from covid_core.errors import ModelError, StoreError, StudyError
 from covid_core.explain import linear_readout, readout_run
 from covid_core.explain.readout import C, ReadoutSettings, ReadoutSlices, read_out, readout_slices
-from covid_core.models.library import save_network
+from covid_core.models.library import list_networks, save_network
 from covid_core.results.intervals import share_interval
 from covid_core.results.metrics import counts
 from covid_core.results.readouts import (
@@ -499,6 +499,26 @@ def test_what_cannot_be_read_out_is_refused(trained, dataset, places, monkeypatc
     monkeypatch.setenv("COVID_NETWORKS", str(places / "nowhere"))
     assert run(dataset) == linear_readout.EXIT_USAGE
     assert "train_all.py" in capsys.readouterr().out
+
+
+def test_the_shipped_curves_are_whole_and_end_near_what_the_networks_say_themselves(store):
+    import_studies(store, REPOSITORY / "results" / "measured" / "sars-cov-2-ct-128px-40-epochs-readout")
+    studies = readout_studies(store).set_index("network")
+    cards = {name: cards[0] for name, cards in list_networks([REPOSITORY / "trained"]).items()}
+    assert set(studies.index) == set(cards)
+    for network, study in studies.iterrows():
+        card, table = cards[network], readout_table(store, study["id"])
+        assert (study["sha256"], study["held_out"]) == (card.sha256, sum(card.counts))
+        assert isinstance(study["finished"], str)
+        assert table["converged"].all()
+        trained, random = (table[table["weights"] == weights].set_index("number") for weights in WEIGHTS)
+        assert trained.index.equals(random.index)
+        assert trained.index.tolist() == list(range(1, len(trained) + 1))
+        assert trained["depth"].iloc[-1] == 1
+        # the grey value of a slice does not depend on a network's weights
+        assert trained["accuracy"].iloc[0] == random["accuracy"].iloc[0]
+        # a read-out of the two probabilities can move the threshold of 0.5, and little else
+        assert trained["accuracy"].iloc[-1] == pytest.approx(card.scores["accuracy"], abs=0.01)
 
 
 def test_every_readout_command_of_the_readme_is_understood():
