@@ -21,8 +21,8 @@ from covid_core.ui.networks import ChosenNetwork
 from covid_core.ui.tables import probability_text
 from covid_core.ui.workbench import turn
 
-POLL_SECONDS = 1.0
-LEFT_SECONDS = 20.0  # a page asks once in POLL_SECONDS; browsers slow the clock of a hidden tab down
+POLL_SECONDS = 3.0  # Streamlit collects garbage after each run, which stops the search: asked each second, it crawled
+LEFT_SECONDS = 20.0  # several polls; browsers slow the clock of a hidden tab down
 KEPT = 64  # a picture of 380 x 380 is 140 kB
 PICTURE_PIXELS = 380
 
