@@ -44,6 +44,7 @@ def pick_layer(layers: Sequence[LayerInfo]) -> LayerInfo:
             "Next", key="next", icon=":material/chevron_right:", icon_position="right", on_click=_move, args=(names, 1),
             disabled=at == len(names) - 1,
         )  # fmt: skip
+        st.session_state[_DRAWN] = None  # in this run of the page nothing stands yet
         if st.toggle("Play", key="play"):
             _play()
     if len(ends) > 1:
