@@ -19,7 +19,9 @@ DEPTH_TITLES = {
 }
 
 
-def channel_tiles(picture: np.ndarray, channels: pd.DataFrame, columns: int, gap: int, width: int) -> alt.LayerChart:
+def channel_tiles(
+    picture: np.ndarray, channels: pd.DataFrame, columns: int, gap: int, width: int, clickable: bool = True
+) -> alt.LayerChart:
     """A grid of channels that tells what stands under the pointer, and which channel was clicked.
 
     Args:
@@ -28,9 +30,10 @@ def channel_tiles(picture: np.ndarray, channels: pd.DataFrame, columns: int, gap
         columns: Tiles in a row.
         gap: Pixels of the picture between tiles.
         width: Of the chart in pixels.
+        clickable: Whether a click means anything.
 
     Returns:
-        Chart with a point selection ``CLICKED`` over ``channel``.
+        Chart, with a point selection ``CLICKED`` over ``channel`` where it is clickable.
     """
     rows = -(-len(channels) // columns)
     height, across = picture.shape
@@ -47,13 +50,15 @@ def channel_tiles(picture: np.ndarray, channels: pd.DataFrame, columns: int, gap
     clicked = alt.selection_point(name=CLICKED, fields=["channel"], on="click", empty=False)
     frames = (
         alt.Chart(cells)
-        .mark_rect(fill="white", fillOpacity=0, stroke=FAMILY_COLOURS["DenseNet"], cursor="pointer")
+        .mark_rect(
+            fill="white", fillOpacity=0, stroke=FAMILY_COLOURS["DenseNet"], cursor="pointer" if clickable else "default"
+        )
         .encode(
             x=alt.X("left:Q", scale=x_scale),
             x2="right:Q",
             y=alt.Y("top:Q", scale=y_scale),
             y2="bottom:Q",
-            strokeWidth=alt.condition(pointed | clicked, alt.value(3), alt.value(0)),
+            strokeWidth=alt.condition(pointed | clicked if clickable else pointed, alt.value(3), alt.value(0)),
             tooltip=[
                 alt.Tooltip("channel:Q", title="Channel", format=".0f"),
                 alt.Tooltip("mean:Q", title="Mean", format=".3g"),
@@ -61,7 +66,7 @@ def channel_tiles(picture: np.ndarray, channels: pd.DataFrame, columns: int, gap
                 alt.Tooltip("note:N", title="Note"),
             ],
         )
-        .add_params(pointed, clicked)
+        .add_params(pointed, *([clicked] if clickable else []))
     )
     return alt.layer(image, frames).properties(width=width, height=shown_height, padding=0).configure_view(stroke=None)
 

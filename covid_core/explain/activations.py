@@ -120,7 +120,9 @@ class ActivationProbe:
         Raises:
             ModelError: No such layer, or a slice that does not fit the network.
         """
-        wanted = {self._position[self.layer(number).number] for number in numbers or self._position}
+        wanted = {
+            self._position[self.layer(number).number] for number in (self._position if numbers is None else numbers)
+        }
         batch = self._batch(slice_)
 
         def show(position: int, output: object) -> None:

@@ -56,15 +56,7 @@ def study_of(card: Card, dataset: AnnotatedDataset) -> Study:
         dataset=dataset.name,
         dataset_digest=dataset.digest,
         transform={"size": card.input_size, "interpolation": card.interpolation},
-        networks={
-            card.model: {
-                "sha256": card.sha256,
-                "experiment": card.experiment,
-                "round": card.round,
-                "fold": card.fold,
-                "dataset": card.dataset,
-            }
-        },
+        networks={card.model: card.provenance | {"dataset": card.dataset}},
         settings={
             "version": 1,
             "class": "the slice's own",

@@ -76,15 +76,7 @@ class MapPair:
         """What the weights are, JSON-ready."""
         if not self.trained:
             return {name: {"random_seed": self.weights.seed} for name in self.names}
-        return {
-            card.model: {
-                "sha256": card.sha256,
-                "experiment": card.experiment,
-                "round": card.round,
-                "fold": card.fold,
-            }
-            for card in self.weights
-        }
+        return {card.model: card.provenance for card in self.weights}
 
 
 def trained_pairs(trained: Mapping[str, Sequence[Card]], backbones: Sequence[str] | None = None) -> list[MapPair]:

@@ -51,7 +51,6 @@ class PooledChannels:
         """
         numbers = {self._graph.position(layer.name): layer.number for layer in layers}
         found = {layer.number: np.empty((len(slices), layer.shape[-1]), np.float32) for layer in layers}
-        ends = self._ends(numbers)
 
         def keep(start: int, position: int, output: object) -> None:
             if position in numbers:
@@ -63,14 +62,8 @@ class PooledChannels:
             part = check_slices(slices[start : start + self._batch_size], self._input_shape)
             batch = keras.ops.convert_to_tensor(part)
             keep(start, self._graph.input, batch)
-            self._graph.run({self._graph.input: batch}, ends, visit=partial(keep, start))
+            self._graph.run({self._graph.input: batch}, [], visit=partial(keep, start), passing=list(numbers))
         return found
-
-    def _ends(self, positions: Sequence[int]) -> list[int]:
-        """Those of ``positions`` that no other needs: a pass to them goes through all, and no further."""
-        run = self._graph.needed(positions, known=[self._graph.input])
-        read = {source for position in run for source in self._graph.sources(position)}
-        return [position for position in run if position not in read]
 
 
 def groups(layers: Sequence[LayerInfo], slices: int, most_bytes: int = GROUP_BYTES) -> list[list[LayerInfo]]:

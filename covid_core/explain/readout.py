@@ -86,15 +86,7 @@ def study_of(card: Card, dataset: Dataset, slices: ReadoutSlices, settings: Read
         dataset=dataset.name,
         dataset_digest=dataset.digest,
         transform={"size": card.input_size, "interpolation": card.interpolation} | packing,
-        networks={
-            card.model: {
-                "sha256": card.sha256,
-                "experiment": card.experiment,
-                "round": card.round,
-                "fold": card.fold,
-                "dataset": card.dataset,
-            }
-        },
+        networks={card.model: card.provenance | {"dataset": card.dataset}},
         settings={
             "version": 1,
             "features": "channel means",

@@ -81,6 +81,11 @@ class Card:
     path: Path
 
     @property
+    def provenance(self) -> dict[str, Any]:
+        """What tells these weights from all others, JSON-ready: checksum, experiment, round and fold."""
+        return {"sha256": self.sha256, "experiment": self.experiment, "round": self.round, "fold": self.fold}
+
+    @property
     def key(self) -> str:
         """Short unique text for pickers and URLs: ``<network>/<name>``."""
         return f"{self.path.parent.name}/{self.path.stem}"

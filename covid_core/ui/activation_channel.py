@@ -10,6 +10,7 @@ from covid_core.charts.maps import readable_map
 from covid_core.explain.activation_statistics import ChannelStatistics
 from covid_core.explain.activations import LayerInfo
 from covid_core.explain.heatmap import colour, overlay, resize_heat
+from covid_core.ui.activation_layers import field_text
 from covid_core.ui.choices import slide
 from covid_core.ui.excitation import draw_excitation
 from covid_core.ui.networks import ChosenNetwork
@@ -83,12 +84,3 @@ def draw_channel(
             "A channel that fires on a region has not found a lesion: it responds to a pattern, whatever that is."
         )
         draw_excitation(network, layer, channel)
-
-
-def field_text(layer: LayerInfo) -> str:
-    """What one place of the layer's maps sees of the slice as the network takes it, in words."""
-    if layer.field is None:
-        return "the whole slice" if layer.shape[:2] in ((1, 1), ()) or len(layer.shape) == 1 else "not defined"
-    rows, columns = layer.field.rows, layer.field.columns
-    box = f"{rows.size} × {columns.size} pixels, every {rows.stride}"
-    return box if layer.field.bounded else f"{box}; through squeeze and excitation the whole slice"

@@ -40,8 +40,8 @@ def draw_two_slices(network: ChosenNetwork, layer: LayerInfo, chosen: ChosenSlic
     ):
         with column:
             st.markdown(f"**{plain(one.name)}**")
-            chart = views.grid_chart(of, numbers, channels, grid, scale, views.HALF_GRID_PIXELS)
-            views.draw_grid(chart, channels, f"grid-{key}-{layer.number}-{channels[0]}")
+            chart = views.grid_chart(of, numbers, channels, grid, scale, views.HALF_GRID_PIXELS, clickable=False)
+            views.draw_grid(chart, channels, f"grid-{key}-{layer.number}-{channels[0]}", clickable=False)
             st.caption(views.dead_text(numbers))
     st.caption(
         f"{views.channels_text(channels, layer.shape[-1], grid)}. Over all channels the two slices differ by "
@@ -90,12 +90,19 @@ def draw_two_networks(
             if not channels:
                 st.caption(f"It has {len(order)} channels: none on this page.")
                 continue
-            chart = views.grid_chart(of, numbers, channels, grid, views.layer_scale(numbers), views.HALF_GRID_PIXELS)
-            views.draw_grid(chart, channels, f"grid-{one.spec.name}-{layer.number}-{channels[0]}")
-            st.caption(f"{views.channels_text(channels, len(order), grid)}. {views.dead_text(numbers)}")
+            low, high = scale = views.layer_scale(numbers)
+            chart = views.grid_chart(of, numbers, channels, grid, scale, views.HALF_GRID_PIXELS, clickable=False)
+            views.draw_grid(chart, channels, f"grid-{one.spec.name}-{layer.number}-{channels[0]}", clickable=False)
+            black_white = "" if grid.own_scale else f" Black {low:.3g}, white {high:.3g}."
+            st.caption(f"{views.channels_text(channels, len(order), grid)}. {views.dead_text(numbers)}{black_white}")
     st.caption(
         "Channels of different networks have nothing to do with each other beyond their resolution: channel 1 here is "
-        "not channel 1 there. Each network's maps are on a scale of its own."
+        "not channel 1 there. "
+        + (
+            "Each channel goes from its own smallest value (black) to its largest (white)."
+            if grid.own_scale
+            else "Each network has a scale of its own, from the smallest value of its layer to the largest."
+        )
     )
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import streamlit as st
 
 from covid_core.explain.activations import LayerInfo
-from covid_core.ui.activation_channel import field_text
 from covid_core.ui.choices import choose
 
 PLAY_SECONDS = 1.5
@@ -65,6 +64,15 @@ def draw_facts(layer: LayerInfo, count: int) -> None:
         f"**Layer {layer.number} of {count}: {layer.name}** · {layer.kind} · "
         f"{' × '.join(map(str, layer.shape))} · {layer.parameters:,} weights · a place sees {field_text(layer)}"
     )
+
+
+def field_text(layer: LayerInfo) -> str:
+    """What one place of the layer's maps sees of the slice as the network takes it, in words."""
+    if layer.field is None:
+        return "the whole slice" if not layer.is_spatial or layer.shape[:2] == (1, 1) else "an unknown part"
+    rows, columns = layer.field.rows, layer.field.columns
+    box = f"{rows.size} × {columns.size} pixels, every {rows.stride}"
+    return box if layer.field.bounded else f"{box}; through squeeze and excitation the whole slice"
 
 
 def _move(names: Sequence[str], by: int) -> None:

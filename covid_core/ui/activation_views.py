@@ -81,6 +81,7 @@ def grid_chart(
     grid: GridChoices,
     scale: tuple[float, float],
     pixels: int = GRID_PIXELS,
+    clickable: bool = True,
 ) -> alt.LayerChart:
     """Channels of a layer as tiles.
 
@@ -91,6 +92,7 @@ def grid_chart(
         grid: How they are shown.
         scale: Black and white, where all channels share a scale.
         pixels: Width of a full row.
+        clickable: Whether a click opens a channel.
     """
     columns = min(grid.columns, len(channels))
     tile = (pixels + GAP) // grid.columns - GAP
@@ -101,26 +103,27 @@ def grid_chart(
             "channel": channels + 1,
             "mean": statistics.mean[channels],
             "deviation": np.sqrt(statistics.variance[channels]),
-            "note": ["dead on this slice" if dead else "click to open" for dead in statistics.dead[channels]],
+            "note": ["dead on this slice" if dead else "varies over the slice" for dead in statistics.dead[channels]],
         }
     )
-    return channel_tiles(picture, tiles, columns, GAP, picture.shape[1])
+    return channel_tiles(picture, tiles, columns, GAP, picture.shape[1], clickable)
 
 
-def draw_grid(chart: alt.LayerChart, channels: Sequence[int], key: str) -> None:
+def draw_grid(chart: alt.LayerChart, channels: Sequence[int], key: str, clickable: bool = True) -> None:
     """Draw the tiles; a click on one puts its number into the widget ``channel``.
 
     Args:
         chart: As ``grid_chart`` gives it.
         channels: Which it shows, from 0.
         key: Tells this grid from every other.
+        clickable: As the chart is.
     """
     st.altair_chart(
         chart,
         key=key,
         width="content",
-        on_select=partial(_open_clicked, key),
-        selection_mode=CLICKED,
+        on_select=partial(_open_clicked, key) if clickable else "ignore",
+        selection_mode=CLICKED if clickable else None,
         alt=f"Channels {', '.join(str(channel + 1) for channel in channels)} as grey pictures",
     )
 

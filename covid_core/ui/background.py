@@ -141,5 +141,5 @@ def _tensorflow() -> Job[ModuleType]:
 
 
 def _line(job: Job, seconds: float) -> str:
-    waiting = " (waiting for another network)" if job.state == "queued" else ""
+    waiting = " (waiting for its turn)" if job.state == "queued" else ""
     return f"{job.title}{waiting}, {seconds:.0f} s …"

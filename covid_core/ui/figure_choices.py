@@ -34,6 +34,8 @@ STRIP_LAYERS = MappingProxyType(
 )
 """The layers of ``STRIP_NETWORK`` in figure 6 of the study: number to name here."""
 
+SLOW_TO_BUILD = "Building a large network takes half a minute."
+
 FIRST, STRONGEST, MOST_DIFFERENT = "first", "strongest", "most different"
 """Ways to choose channels: by number, by mean, by what differs between two slices."""
 

@@ -10,18 +10,19 @@ import streamlit as st
 from covid_core.charts.figures import Block
 from covid_core.models.library import Card
 from covid_core.ui.background import start_tensorflow
-from covid_core.ui.choices import choose, tick
+from covid_core.ui.choices import choose
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.figure_choices import (
     FIRST,
     MOST_DIFFERENT,
+    SLOW_TO_BUILD,
     STRIP_NETWORK,
     STRONGEST,
     Plan,
     pick_layer_network,
     pick_two_slices,
 )
-from covid_core.ui.networks import ChosenNetwork, untrained_notice
+from covid_core.ui.networks import ChosenNetwork, offer_random, untrained_notice
 from covid_core.ui.slices import pick_slice
 
 if TYPE_CHECKING:
@@ -122,11 +123,4 @@ def _has_weights(network: ChosenNetwork) -> bool:
     if network.card:
         return True
     untrained_notice(network.spec)
-    random = tick("Draw it with random weights, to look at the layout only", False, "random_layers")
-    if random:
-        st.warning(
-            "Random weights: nothing was learned. Maps and probabilities say nothing about the slice. Building a large "
-            "network takes half a minute.",
-            icon=":material/shuffle:",
-        )
-    return random
+    return offer_random("Draw it with random weights, to look at the layout only", "random_layers", SLOW_TO_BUILD)

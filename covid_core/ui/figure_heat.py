@@ -9,8 +9,16 @@ import streamlit as st
 from covid_core.charts.figures import Block
 from covid_core.models import zoo
 from covid_core.models.library import Card
-from covid_core.ui.choices import choose, tick
-from covid_core.ui.figure_choices import Plan, network_pairs, pick_two_slices, single_networks, slice_name
+from covid_core.ui.choices import choose
+from covid_core.ui.figure_choices import (
+    SLOW_TO_BUILD,
+    Plan,
+    network_pairs,
+    pick_two_slices,
+    single_networks,
+    slice_name,
+)
+from covid_core.ui.networks import offer_random
 
 NINE = (
     *("EfficientNetB5", "EfficientNetB4", "ResNet50", "Xception", "InceptionResNetV2"),
@@ -85,11 +93,4 @@ def _offer_random(kind: str, missing: int, count: int) -> bool:
         "`python train_all.py --networks NAME --rounds 1 --only-fold 1 --dataset FOLDER`, or choose others.",
         icon=":material/info:",
     )
-    random = tick("Draw them with random weights, to look at the layout only", False, "random_weights")
-    if random:
-        st.warning(
-            "Random weights: nothing was learned. Their maps and probabilities say nothing about the slices. Building "
-            "a large network takes half a minute.",
-            icon=":material/shuffle:",
-        )
-    return random
+    return offer_random("Draw them with random weights, to look at the layout only", "random_weights", SLOW_TO_BUILD)

@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from covid_core.charts.figures import TILE, Block, Tile, bars
+from covid_core.explain.activation_statistics import channel_difference, channel_order, channel_statistics
 from covid_core.explain.activations import LayerInfo, channel_grid
 from covid_core.models.zoo import ModelSpec
 from covid_core.ui import inference
@@ -200,30 +201,6 @@ def shared_scale(excerpt: Excerpt) -> tuple[float, float]:
     return float(excerpt.maps.min()), float(excerpt.maps.max())
 
 
-def strongest(maps: np.ndarray, count: int) -> tuple[int, ...]:
-    """The channels with the highest mean, the highest first; equal ones in their order.
-
-    Args:
-        maps: Float ``(h, w, c)``.
-        count: How many at most.
-    """
-    return _largest(maps.mean(axis=(0, 1), dtype=np.float64), count)
-
-
-def most_different(maps: np.ndarray, other: np.ndarray) -> int:
-    """The channel with the largest mean absolute difference over places.
-
-    Args:
-        maps: Float ``(h, w, c)``.
-        other: The same shape.
-    """
-    return _largest(np.abs(maps - other).mean(axis=(0, 1), dtype=np.float64), 1)[0]
-
-
-def _largest(values: np.ndarray, count: int) -> tuple[int, ...]:
-    return tuple(np.argsort(-values, kind="stable")[:count].tolist())
-
-
 # As maps of slices everywhere: in the session's own cache, by digest. Only what is drawn is kept.
 @st.cache_data(scope="session", max_entries=8, show_spinner=False)
 def _strip(
@@ -242,8 +219,8 @@ def _strip(
         if not layer.is_spatial:
             excerpts.append(Excerpt(layer, (), maps))
             continue
-        first = tuple(range(min(STRIP_CHANNELS, maps.shape[-1])))
-        channels = first if which == FIRST else strongest(maps, STRIP_CHANNELS)
+        order = "index" if which == FIRST else "mean"
+        channels = tuple(channel_order(channel_statistics(maps), order)[:STRIP_CHANNELS].tolist())
         excerpts.append(Excerpt(layer, channels, maps[..., list(channels)]))
     return excerpts
 
@@ -264,9 +241,9 @@ def _pairs(
         one, other = (of[layer.number] for of in found)
         channel = 0
         if which == STRONGEST:
-            channel = strongest(one + other, 1)[0]
+            channel = int(channel_order(channel_statistics(one + other), "mean")[0])
         elif which == MOST_DIFFERENT:
-            channel = most_different(one, other)
+            channel = int(channel_difference(one, other).argmax())
         excerpts.append(Excerpt(layer, (channel,), np.stack([one[..., channel], other[..., channel]], axis=-1)))
     return excerpts
 

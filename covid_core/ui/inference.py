@@ -23,6 +23,7 @@ from covid_core.ui.background import Job, made
 from covid_core.ui.map_cache import MapCache
 from covid_core.ui.networks import RANDOM_SEED, ChosenNetwork
 from covid_core.ui.slices import ChosenSeries, ChosenSlice
+from covid_core.ui.workbench import turn
 
 NETWORKS_IN_MEMORY = 4  # two pairs; the largest network has a quarter of a gigabyte of weights
 CAMS_PER_NETWORK = 4
@@ -173,7 +174,7 @@ def statistics_over_depth(network: ChosenNetwork, chosen: ChosenSlice) -> pd.Dat
 
     def job() -> Job[pd.DataFrame]:
         if key not in jobs:
-            jobs[key] = Job(f"Asking all {len(loaded.probe.layers)} layers", work, _turn())
+            jobs[key] = Job(f"Asking all {len(loaded.probe.layers)} layers", work, turn())
             if len(jobs) > DEPTHS_KEPT:
                 jobs.popitem(last=False)
         return jobs[key]

@@ -80,13 +80,24 @@ def pick_network(trained: dict[str, list[Card]]) -> ChosenNetwork | None:
             return ChosenNetwork(spec, cards[0])
         return ChosenNetwork(spec, labels[choose(st.selectbox, "Trained fold", list(labels), "fold")])
     untrained_notice(spec)
-    if tick("Use random weights, to look at the architecture only", False, "random"):
-        st.warning(
-            "Random weights: nothing was learned. Probabilities and maps say nothing about the slice.",
-            icon=":material/shuffle:",
-        )
+    if offer_random("Use random weights, to look at the architecture only", "random"):
         return ChosenNetwork(spec, None)
     return None
+
+
+def offer_random(label: str, key: str, note: str = "") -> bool:
+    """Draw the toggle that asks for random weights, and say what they are; whether the reader wants them.
+
+    Args:
+        label: Of the toggle.
+        key: Of the toggle, and its query parameter.
+        note: What else the reader should know of them.
+    """
+    random = tick(label, False, key)
+    if random:
+        text = "Random weights: nothing was learned. Probabilities and maps say nothing about the slice."
+        st.warning(f"{text} {note}".strip(), icon=":material/shuffle:")
+    return random
 
 
 def untrained_notice(spec: ModelSpec) -> None:

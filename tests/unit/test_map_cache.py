@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -48,19 +47,31 @@ def test_a_larger_array_is_handed_on_and_pushes_nothing_out(cache):
     assert cache.bytes == 100
 
 
-def test_of_many_threads_one_makes_it(cache):
-    made, start = [], threading.Barrier(8)
+class Watched:
+    """A lock that counts who comes to it."""
+
+    def __init__(self):
+        self._lock, self.come = threading.RLock(), threading.Semaphore(0)
+
+    def __enter__(self):
+        self.come.release()
+        self._lock.acquire()
+
+    def __exit__(self, *_):
+        self._lock.release()
+
+
+def test_of_many_threads_one_makes_it():
+    lock, made = Watched(), []
+    cache = MapCache(300, lock)
 
     def make():
         made.append(1)
-        time.sleep(0.05)  # the others come while it is being made
+        for _ in range(8):  # until all others, and this thread, have found nothing and want to make it too
+            assert lock.come.acquire(timeout=10)
         return array(1)
 
-    def work():
-        start.wait()
-        cache.get("a", make)
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=cache.get, args=("a", make)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
