@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from concurrent.futures import CancelledError
@@ -167,3 +168,15 @@ def test_a_job_that_failed_is_begun_anew_the_next_time():
     with pytest.raises(MemoryError):
         made(lambda: Job("work", fail, threading.Lock()), lambda: forgotten.append(1))
     assert forgotten == [1]
+
+
+def test_what_tensorflow_made_when_it_was_loaded_is_not_looked_through_after_each_run():
+    """Streamlit collects all garbage then."""
+
+    def page() -> None:
+        from covid_core.ui.background import start_tensorflow
+
+        start_tensorflow()
+
+    AppTest.from_function(page, default_timeout=120).run()
+    assert gc.get_freeze_count() > 100_000

@@ -391,3 +391,20 @@ def test_the_card_says_that_measuring_failed_and_measures_anew_the_next_time(car
     faults.pop(0)
     app = when_done(app)
     assert not app.error
+
+
+def test_work_that_nobody_asks_for_any_more_is_given_up_and_begun_anew_for_who_comes_back(card, trained, monkeypatch):
+    from covid_core.ui import evidence, workbench
+
+    turn = threading.Lock()
+    monkeypatch.setattr(workbench, "turn", lambda: turn)
+    with turn:
+        app = card.run()
+        ((job, reader),) = app.session_state["evidence_jobs"].values()
+        assert not reader.left()
+        monkeypatch.setattr(evidence, "PATIENCE_SECONDS", -1.0)
+        assert reader.left()
+    assert job.wait(60)
+    assert job.result() is None
+    monkeypatch.setattr(evidence, "PATIENCE_SECONDS", 100.0)
+    assert when_done(app.run()).table

@@ -170,19 +170,6 @@ def test_the_strip_has_the_papers_layers_of_its_network_and_of_no_other():
     assert others == [28, 82, 136, 190, 244, 298, 352, 379]  # the middles of seven parts of 378, and the last
 
 
-@pytest.mark.slow
-def test_the_papers_layers_are_those_of_the_network_as_built():
-    from covid_core.explain.activations import ActivationProbe
-    from covid_core.models.build import build_model
-    from covid_core.ui.figure_choices import STRIP_LAYERS, STRIP_NETWORK
-    from covid_core.ui.figure_layers import strip_layers
-
-    layers = ActivationProbe(build_model(STRIP_NETWORK, (64, 64, 1))).layers
-    shown = strip_layers(zoo.get(STRIP_NETWORK), layers)
-    assert {layer.number: layer.name for layer in shown} == dict(STRIP_LAYERS)
-    assert [layer.number for layer in shown] == PAPER
-
-
 def test_only_layers_with_several_places_are_spread_over():
     from covid_core.ui.figure_layers import map_layers, spread
 

@@ -127,14 +127,15 @@ class Visit:
         )
         for part in ("stSpinner", "stSkeleton"):
             expect(page.get_by_test_id(part)).to_have_count(0, timeout=seconds * 1000)
-        # the card beside a live map is computed while the page is already usable
-        expect(page.get_by_text("Measuring the map")).to_have_count(0, timeout=seconds * 1000)
         page.wait_for_load_state("networkidle")
         page.evaluate("document.fonts.ready")
         page.wait_for_function("[...document.images].every(image => image.complete)")
 
     def picture(self) -> bytes:
         """A screenshot, taken when two in a row are the same."""
+        self.settle()
+        # the card beside a live map is computed while the page is already usable
+        expect(self.page.get_by_text("Measuring the map")).to_have_count(0, timeout=120_000)
         self.settle()
         self.page.mouse.move(0, 0)
         before = b""

@@ -13,6 +13,7 @@ from covid_core.errors import ModelError
 from covid_core.explain.activations import ActivationProbe, channel_grid, to_grey
 from covid_core.explain.graph import FlatGraph
 from covid_core.models import build, zoo
+from covid_core.ui.figure_choices import STRIP_LAYERS, STRIP_NETWORK
 
 SIZE = 32
 
@@ -216,16 +217,7 @@ def test_channel_grid_refuses(maps, channels):
 
 BACKBONES = [name for name, spec in zoo.MODELS.items() if spec.variant == "base"]
 PAPER_NUMBERS = {
-    "ResNet101V2": {
-        17: "conv2_block1_out",
-        63: "conv3_block2_out",
-        109: "conv4_block2_out",
-        166: "conv4_block8_preact_relu",
-        219: "conv4_block12_out",
-        263: "conv4_block16_out",
-        307: "conv4_block20_out",
-        379: "probabilities",
-    },
+    STRIP_NETWORK: STRIP_LAYERS,
     "Xception": {54: "block6_sepconv3", 119: "block13_sepconv1_bn"},
 }
 
