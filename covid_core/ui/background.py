@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
-from functools import partial
 from types import ModuleType
 from typing import Generic, TypeVar
 
@@ -137,7 +137,15 @@ def made(job: Callable[[], Job[T]], forget: Callable[[], None]) -> T:
 
 @st.cache_resource(show_spinner=False)
 def _tensorflow() -> Job[ModuleType]:
-    return Job("Starting TensorFlow", partial(importlib.import_module, "covid_core.explain.gradcam"), threading.Lock())
+    return Job("Starting TensorFlow", _import_tensorflow, threading.Lock())
+
+
+def _import_tensorflow() -> ModuleType:
+    module = importlib.import_module("covid_core.explain.gradcam")
+    # Streamlit collects all garbage after each run of a page, which with TensorFlow's half a million objects takes a
+    # quarter of a second. What an import made stays for good, and need not be looked through each time.
+    gc.freeze()
+    return module
 
 
 def _line(job: Job, seconds: float) -> str:

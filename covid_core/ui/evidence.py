@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -19,17 +20,38 @@ from covid_core.ui.networks import ChosenNetwork
 from covid_core.ui.slices import ChosenSlice
 
 POLL_SECONDS = 1.0
+PATIENCE_SECONDS = 150.0  # browsers let a page in a hidden tab ask no more than once a minute
 KEPT = 4
 _JOBS = "evidence_jobs"
 
 logger = logging.getLogger(__name__)
 
 
+class Reader:
+    """Whether somebody still waits for the figures of a map: their page asks for them again and again while they do."""
+
+    def __init__(self):
+        self._gone = False
+        self.ask()
+
+    def ask(self) -> None:
+        """Say that the reader is there."""
+        self._asked = time.monotonic()
+
+    def leave(self) -> None:
+        """Say that the reader looks at another map."""
+        self._gone = True
+
+    def left(self) -> bool:
+        """True once the reader looks at another map, or has not asked for ``PATIENCE_SECONDS``."""
+        return self._gone or time.monotonic() - self._asked > PATIENCE_SECONDS
+
+
 def evidence_card(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index: int, raw: np.ndarray) -> None:
     """Draw the card for one Grad-CAM map.
 
     What is computed stays in this session: nothing of a slice goes to where sessions share. When the reader moves on to
-    another slice, network, layer or class, work that they no longer wait for is given up.
+    another slice, network, layer or class, or leaves, work that they no longer wait for is given up.
 
     Args:
         network: The network.
@@ -46,42 +68,49 @@ def evidence_card(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class
         if not np.any(raw):
             st.caption("The map is empty: there is nothing to measure.")
             return
-        job = _job(network, chosen, layer, class_index, raw)
+        job, reader = _job(network, chosen, layer, class_index, raw)
         polled = job.state != "done"
-        st.fragment(_draw, run_every=POLL_SECONDS if polled else None)(job, polled)
+        st.fragment(_draw, run_every=POLL_SECONDS if polled else None)(job, reader, polled)
 
 
 def _job(
     network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index: int, raw: np.ndarray
-) -> Job[LiveEvidence | None]:
-    """This session's work on this map, begun at the first call."""
+) -> tuple[Job[LiveEvidence | None], Reader]:
+    """This session's work on this map, begun at the first call, or anew where it was given up."""
     from covid_core.ui.inference import model_of  # starts TensorFlow
     from covid_core.ui.workbench import shelf, turn
 
-    jobs: OrderedDict[tuple, tuple[Job[LiveEvidence | None], threading.Event]]
+    jobs: OrderedDict[tuple, tuple[Job[LiveEvidence | None], Reader]]
     jobs = st.session_state.setdefault(_JOBS, OrderedDict())
     key = (network.key, chosen.digest, layer, class_index)
+    if key in jobs and _given_up(jobs[key][0]):
+        del jobs[key]
     if key not in jobs:
-        for other, (job, cancelled) in list(jobs.items()):
+        for other, (job, reader) in list(jobs.items()):
             if job.state != "done":
-                cancelled.set()
+                reader.leave()
                 del jobs[other]
-        cancelled = threading.Event()
-        work = partial(_judge, shelf(), model_of(network), network, chosen, raw, layer, class_index, cancelled)
-        jobs[key] = (Job("Measuring the map", work, turn()), cancelled)
+        reader = Reader()
+        work = partial(_judge, shelf(), model_of(network), network, chosen, raw, layer, class_index, reader.left)
+        jobs[key] = (Job("Measuring the map", work, turn()), reader)
         if len(jobs) > KEPT:
             jobs.popitem(last=False)
     jobs.move_to_end(key)
-    return jobs[key][0]
+    return jobs[key]
 
 
-def _judge(shelf, model, network, chosen, raw, layer, class_index, cancelled: threading.Event) -> LiveEvidence | None:
-    if cancelled.is_set():
+def _given_up(job: Job[LiveEvidence | None]) -> bool:
+    return job.state == "done" and not job.failed and job.result() is None
+
+
+def _judge(shelf, model, network, chosen, raw, layer, class_index, left: Callable[[], bool]) -> LiveEvidence | None:
+    if left():
         return None
-    return shelf.get(network, model).judge(chosen, raw, layer, class_index, cancelled)
+    return shelf.get(network, model).judge(chosen, raw, layer, class_index, left)
 
 
-def _draw(job: Job[LiveEvidence | None], polled: bool) -> None:
+def _draw(job: Job[LiveEvidence | None], reader: Reader, polled: bool) -> None:
+    reader.ask()
     if job.state != "done":
         st.caption(f"{job.title} against {DRAWS} random maps, a Gaussian in the middle and random weights …")
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -65,11 +66,11 @@ class Workbench:
             return raw[0]
 
     def judge(
-        self, chosen: ChosenSlice, raw: np.ndarray, layer: str, class_index: int, cancelled: threading.Event
+        self, chosen: ChosenSlice, raw: np.ndarray, layer: str, class_index: int, cancelled: Callable[[], bool]
     ) -> LiveEvidence | None:
         """``live.judge`` of a Grad-CAM map; None if it was cancelled."""
         seen = resize_slice(chosen.pixels, self._network.input_size, self._network.interpolation)
-        if cancelled.is_set():
+        if cancelled():
             return None
         return judge(
             chosen.digest,
@@ -78,7 +79,7 @@ class Workbench:
             lambda pictures: self.forward(np.asarray(pictures)[..., None])[:, class_index],
             find_lungs(chosen.pixels),
             self.random_map(layer, seen, class_index),
-            cancelled.is_set,
+            cancelled,
         )
 
 
