@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from covid_core.results.intervals import METHODS, bounds, half_width, mean_interval
+from covid_core.results.intervals import FOLD_METHODS, MEANINGS, METHODS, bounds, half_width, mean_interval
 
 FOLDS = np.random.default_rng(0).uniform(0.4, 0.6, size=50)
 
@@ -43,7 +43,7 @@ def test_corrected_is_the_default():
     assert mean_interval(FOLDS) == mean_interval(FOLDS, "corrected")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", FOLD_METHODS)
 def test_bounds_are_ordered_and_inside(method):
     random = np.random.default_rng(1)
     for _ in range(200):
