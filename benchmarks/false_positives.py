@@ -47,7 +47,7 @@ LEARNERS: dict[str, Callable[[], ClassifierMixin]] = {
     "decision tree": partial(DecisionTreeClassifier, max_depth=4, random_state=0),
 }
 METRICS = ("sensitivity", "accuracy")
-SLICES, FEATURES, SIGNAL = 300, 4, 0.8
+SLICES, FEATURES, SIGNAL = 300, 4, 1.8
 LEVEL = 0.05
 
 
@@ -89,7 +89,9 @@ def main() -> None:
     flags.add_argument("--folds", type=int, default=5)
     flags.add_argument("--learners", nargs="+", choices=LEARNERS, default=list(LEARNERS))
     flags.add_argument("--jobs", type=int, default=1, help="processes")
-    flags.add_argument("--to", type=Path, help="JSON file for the rates; the dashboard shows the one in results/measured")
+    flags.add_argument(
+        "--to", type=Path, help="JSON file for the rates; the dashboard shows the one in results/measured"
+    )
     options = flags.parse_args()
     design, started = Design(rounds=options.rounds, folds=options.folds), time.time()
     rates = []

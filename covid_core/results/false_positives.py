@@ -103,6 +103,6 @@ def read_rates(results_folder: Path | str) -> Measured | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"Expected the rates that `python -m benchmarks.false_positives` writes at {file}. They cannot be read: "
-            f"{error}. Run it again."
+            f"{type(error).__name__}, {error}. Run it again."
         ) from error
     return Measured(rates, provenance)

@@ -32,9 +32,9 @@ MEANINGS = {
     "rounds": "Student's t over the means of whole rounds: how far another round on the same slices would move the "
     "mean. Every round tests the same slices, so the range says nothing about other patients, and is too narrow for "
     "them.",
-    "groups": "The middle 95 % of the scores when patients are drawn again 2,000 times, or single slices where patients "
-    "are not known: how far other test cases would move the score of the networks as they are. That training again "
-    "would give other networks is left out; redrawn slices of the same patients make the range too narrow.",
+    "groups": "The middle 95 % of the scores when patients are drawn again 2,000 times, or single slices where "
+    "patients are not known: how far other test cases would move the score of the networks as they are. That training "
+    "again would give other networks is left out; redrawn slices of the same patients make the range too narrow.",
 }
 """What each of ``METHODS`` means, for people."""
 
@@ -185,7 +185,9 @@ def round_half_width(values: ArrayLike, rounds: ArrayLike, folds: int, level: fl
     """
     values, rounds = np.asarray(values, np.float64), np.asarray(rounds)
     of_round = [values[rounds == number] for number in np.unique(rounds)]
-    means = [scores[~np.isnan(scores)].mean() for scores in of_round if len(scores) == folds and not np.isnan(scores).all()]
+    means = [
+        scores[~np.isnan(scores)].mean() for scores in of_round if len(scores) == folds and not np.isnan(scores).all()
+    ]
     if len(means) < 2:
         return float("nan")
     return float(half_width(np.std(means, ddof=1), len(means), "t", level=level))

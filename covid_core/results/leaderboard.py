@@ -137,9 +137,7 @@ def _with_intervals(
     return table
 
 
-def _bootstrapped(
-    table: pd.DataFrame, store: ResultsStore, patients: Mapping[str, Mapping[str, str]]
-) -> pd.DataFrame:
+def _bootstrapped(table: pd.DataFrame, store: ResultsStore, patients: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
     weights: dict[int, np.ndarray] = {}
     table = table.assign(**{f"{metric}_{end}": np.nan for metric in METRICS for end in ("low", "high", "pm")})
     for row in table.itertuples():

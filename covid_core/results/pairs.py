@@ -18,6 +18,15 @@ CLASSES = {"sensitivity": (1,), "specificity": (0,)}
 
 Pair = tuple[str, str]
 
+_FOUND = ("difference", "low", "high", "p_value", "p_uncorrected", "better", "equivalent", "worse", "reason")
+
+FOLD_COLUMNS = ["first", "second", "folds", "rounds", "left_out", "first_mean", "second_mean", *_FOUND, "p_holm"]
+
+SLICE_COLUMNS = [
+    *("first", "second", "round", "folds", "slices", "only_first", "only_second", "difference", "low", "high"),
+    *("drawn", "p_value", "p_holm"),
+]
+
 
 def variant_pairs(models: Iterable[str], variant: str = "modified") -> list[Pair]:
     """Base network and ``variant`` of every backbone that has both among ``models``, in the zoo's order."""
@@ -43,8 +52,8 @@ def compare_pairs(
 
     Returns:
         One row a pair: ``first``, ``second``, ``folds`` and ``rounds`` that both have, ``left_out`` (folds that only
-        one of them has), the fields of ``comparison.FoldComparison`` (``first_mean`` and ``second_mean`` for its means),
-        and ``p_holm``, corrected for the number of rows with a test.
+        one of them has), the fields of ``comparison.FoldComparison`` (its means as ``first_mean`` and
+        ``second_mean``), and ``p_holm``, corrected for the number of rows with a test.
     """
     scores = {model: part.set_index(["round", "fold"])[metric] for model, part in folds.groupby("model")}
     none = pd.Series(dtype=float, index=pd.MultiIndex.from_arrays([[], []], names=["round", "fold"]))
@@ -62,26 +71,11 @@ def compare_pairs(
                 "left_out": len(sides) - len(shared),
                 "first_mean": found.means[0],
                 "second_mean": found.means[1],
-                **{
-                    name: getattr(found, name)
-                    for name in ("difference", "low", "high", "p_value", "p_uncorrected")
-                    + ("better", "equivalent", "worse", "reason")
-                },
+                **{name: getattr(found, name) for name in _FOUND},
             }
         )
     table = pd.DataFrame(rows, columns=FOLD_COLUMNS[:-1])
     return table.assign(p_holm=holm(table["p_value"]))
-
-
-FOLD_COLUMNS = [
-    *("first", "second", "folds", "rounds", "left_out", "first_mean", "second_mean", "difference", "low", "high"),
-    *("p_value", "p_uncorrected", "better", "equivalent", "worse", "reason", "p_holm"),
-]
-
-SLICE_COLUMNS = [
-    *("first", "second", "round", "folds", "slices", "only_first", "only_second", "difference", "low", "high"),
-    *("drawn", "p_value", "p_holm"),
-]
 
 
 def compare_predictions(
@@ -147,7 +141,9 @@ def compare_predictions(
 
 def _same_slices(first: pd.DataFrame, second: pd.DataFrame, names: str) -> pd.DataFrame:
     """Predictions of ``first`` with the second's as ``other``, on the folds of one round that both have."""
-    keys = [set(side[["round", "fold"]].drop_duplicates().itertuples(index=False, name=None)) for side in (first, second)]
+    keys = [
+        set(side[["round", "fold"]].drop_duplicates().itertuples(index=False, name=None)) for side in (first, second)
+    ]
     shared = keys[0] & keys[1]
     if not shared:
         return first.iloc[:0]
