@@ -12,13 +12,14 @@ from covid_core.results.published import STUDY, published_rows
 from covid_core.ui.choices import choose, slide
 from covid_core.ui.comparison import comparisons, experiments_by_folds, in_zoo_order
 from covid_core.ui.comparison_evidence import draw_false_positives, draw_printed_intervals
-from covid_core.ui.comparison_tables import fold_rows, outcomes_sentence, printed_rows, slice_rows
+from covid_core.ui.comparison_tables import capital, fold_rows, outcomes_sentence, printed_rows, slice_rows
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.frame import frame
 
 PUBLISHED = "Published, the study"
 VARIANT_OF = {"Base against modified": "modified", "Base against residual": "residual"}
 TWO, ONE_TO_ALL = "Two networks", "One against all others"
+FEW = 10
 METRIC_OF = {label: name for name, label in METRIC_LABELS.items()}
 ASKED = {"sensitivity": "the COVID slices", "specificity": "the slices of other classes"}
 
@@ -62,13 +63,14 @@ with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
             "Region of practical equivalence", 0.0, 0.05, REGION, "region", step=0.005, format="± %.3f", width=240
         )
 
-names = ("Base", what.split()[-1].capitalize()) if what in VARIANT_OF else ("First", "Second")
 if what in VARIANT_OF:
-    pairs = variant_pairs(models, VARIANT_OF[what])
-elif what == TWO:
-    pairs = [(first, second)] if len(models) > 1 else []
+    pairs, names = variant_pairs(models, VARIANT_OF[what]), ("base", VARIANT_OF[what])
+elif what == ONE_TO_ALL:
+    pairs, names = [(first, name) for name in models if name != first], (first, "other")
+elif len(models) > 1:
+    pairs, names = [(first, second)], (first, second)
 else:
-    pairs = [(first, name) for name in models if name != first]
+    pairs = []
 if not pairs:
     missing = f"a base and a {VARIANT_OF[what]} network of one backbone" if what in VARIANT_OF else "two networks"
     st.info(
@@ -82,7 +84,7 @@ labels = [f"{one} − {other}" if what == TWO else other for one, other in pairs
 if what in VARIANT_OF:
     labels = [one for one, _ in pairs]  # a base network has its backbone's name
 listed = pd.DataFrame(pairs, columns=["first", "second"]).assign(label=labels)
-title = f"{names[0]} − {names[1].lower()}, {metric_label}"
+title = f"{capital(names[0])} − {names[1]}, {metric_label}"
 
 if published is not None:
     st.info(
@@ -97,7 +99,7 @@ if published is not None:
     higher = int((listed["difference"] > 0).sum())
     lower = int((listed["difference"] < 0).sum())
     st.markdown(
-        f"**{names[0]} printed higher** in {higher}, **{names[1].lower()}** in {lower} of {len(listed)} pairs. Pairs "
+        f"**{capital(names[0])} printed higher** in {higher}, **{names[1]}** in {lower} of {len(listed)} pairs. Pairs "
         "share data and folds, so even this count is no test."
     )
     rows = listed.assign(source="published", low=float("nan"), high=float("nan"))
@@ -126,7 +128,7 @@ else:
                 alt=f"{title} with 95 % intervals, one row a pair",
             )
         with bars_column:
-            outcomes = (f"{names[0]} better", "Equivalent", f"{names[1]} better")
+            outcomes = (f"{capital(names[0])} better", "Equivalent", f"{capital(names[1])} better")
             st.altair_chart(
                 outcome_bars(tested, outcomes),
                 key="outcomes",
@@ -137,9 +139,10 @@ else:
     st.caption(
         "Means, interval and tests run over the folds that both networks have. Interval and p-value are those of the "
         "corrected resampled t-test (Nadeau & Bengio 2003), which allows for training slices that folds share; p is "
-        f"corrected after Holm for the number of rows. Grey in the chart: differences up to ± {region:g} count as none "
-        "in practice. Better, equivalent and worse are the probabilities of the Bayesian correlated t-test (Corani & "
-        "Benavoli 2015): how much of what the folds leave possible lies beyond that region or inside."
+        f"corrected after Holm for the number of rows. Differences up to ± {region:g} count as none in practice. "
+        "Better and equivalent are the probabilities of the Bayesian correlated t-test (Corani & Benavoli 2015): how "
+        "much of what the folds leave possible lies beyond that region, grey in the chart, or inside; they are not "
+        "corrected for the number of rows."
     )
 
     st.subheader("On the same slices of one round", anchor=False)
@@ -148,6 +151,7 @@ else:
     else:
         st.dataframe(slice_rows(by_slices, names), key="same_slices", hide_index=True)
         drawn = by_slices["drawn"].iloc[0]
+        few = (by_slices["only_first"] + by_slices["only_second"]).between(1, FEW).any()
         wrong = "" if metric in CLASSES or metric == "accuracy" else f", which tests accuracy and not {metric_label}"
         st.caption(
             f"McNemar's test (mid-p, corrected after Holm) looks at {ASKED.get(metric, 'all slices')} that only one of "
@@ -158,6 +162,11 @@ else:
                 " Patients are not known; slices of one patient are alike, so interval and p-value are too small."
                 if drawn == "slices"
                 else " The test takes slices as independent, which those of one patient are not: p is too small."
+            )
+            + (
+                f" Where networks differ on {FEW} slices or fewer, trust the test: the interval is too narrow."
+                if few
+                else ""
             )
         )
     table = by_folds.merge(by_slices, on=["first", "second", "label"], how="left", suffixes=("", "_one_round"))

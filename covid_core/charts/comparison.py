@@ -54,7 +54,7 @@ def outcome_bars(table: pd.DataFrame, names: tuple[str, str, str]) -> alt.Chart:
                 title=None,
                 sort=list(names),
                 scale=alt.Scale(domain=list(names), range=[BASE, "#c9d2d6", MODIFIED]),
-                legend=alt.Legend(orient="bottom", labelLimit=240, columns=3),
+                legend=alt.Legend(orient="bottom", labelLimit=240, columns=1),
             ),
             order=alt.Order("order:Q"),
             tooltip=[

@@ -32,7 +32,7 @@ class FoldComparison:
         better: Probability that the first network is better by more than the region of practical equivalence.
         equivalent: That the difference lies inside the region.
         worse: That the first is worse by more. The three add up to 1, or are NaN where there is no test.
-        reason: Why there is no test, for people; empty where there is one.
+        reason: Why there is no test, for people: there is no spread to test against. Empty where there is one.
     """
 
     folds: int
@@ -104,7 +104,7 @@ def compare_folds(
     means = (float(first.mean()), float(second.mean())) if count else (_NAN, _NAN)
     difference = float(differences.mean()) if count else _NAN
     if count < LEAST_FOLDS:
-        reason = "no fold in common" if not count else "one fold in common: no spread to test against"
+        reason = "no fold in common" if not count else "only one fold in common"
         return FoldComparison(count, means, difference, *[_NAN] * 7, reason)
     deviation = 0.0 if np.ptp(differences) < 1e-12 else float(differences.std(ddof=1))
     half = float(half_width(deviation, count, "corrected", test_share))
@@ -112,7 +112,7 @@ def compare_folds(
     scale = deviation * np.sqrt(1 / count + test_share / (1 - test_share))
     better, worse = _beyond(difference, scale, count - 1, region)
     p_value = p_uncorrected = _NAN
-    reason = "" if deviation else "the same difference in every fold: no spread to test against"
+    reason = "" if deviation else "the same difference in every fold"
     if deviation:
         p_value = float(2 * stats.t.sf(abs(difference) / scale, count - 1))
         p_uncorrected = float(stats.ttest_rel(first, second).pvalue)

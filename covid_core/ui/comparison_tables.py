@@ -14,25 +14,30 @@ SURE = 0.95
 """From this probability on, the page speaks of an outcome as found."""
 
 
+def capital(text: str) -> str:
+    """``text`` as it begins a line; the rest of a network's name stays as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def fold_rows(table: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
     """Rows of ``pairs.compare_pairs`` with a column ``label`` as texts.
 
     Args:
         table: The rows.
-        names: What the first and the second network of every row are called.
+        names: What the first and the second network of every row are called, as inside a sentence.
     """
     first, second = names
     return pd.DataFrame(
         {
             "Pair": table["label"],
             "Folds": table["folds"],
-            first: table["first_mean"].map(_score),
-            second: table["second_mean"].map(_score),
-            f"{first} − {second.lower()}, 95 %": _intervals(table),
+            capital(first): table["first_mean"].map(_score),
+            capital(second): table["second_mean"].map(_score),
+            f"{capital(first)} − {second}, 95 %": _intervals(table),
             "p, corrected t": table["p_holm"].map(p_text),
-            f"{first} better": table["better"].map(_share),
+            f"{capital(first)} better": table["better"].map(_share),
             "Equivalent": table["equivalent"].map(_share),
-            f"{second} better": table["worse"].map(_share),
+            f"{capital(second)} better": table["worse"].map(_share),
             "Remark": [_remark(*row) for row in zip(table["reason"], table["left_out"], strict=True)],
         }
     )
@@ -47,9 +52,9 @@ def slice_rows(table: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
             "Round": table["round"],
             "Folds": table["folds"],
             "Slices": table["slices"],
-            f"Only {first.lower()} right": table["only_first"],
-            f"Only {second.lower()} right": table["only_second"],
-            f"{first} − {second.lower()}, 95 %": _intervals(table),
+            f"Only {first} right": table["only_first"],
+            f"Only {second} right": table["only_second"],
+            f"{capital(first)} − {second}, 95 %": _intervals(table),
             "p, McNemar": table["p_holm"].map(p_text),
         }
     )
@@ -62,7 +67,7 @@ def printed_rows(published: pd.DataFrame, pairs: pd.DataFrame, metric: str, name
         published: As ``published.published_rows`` gives them.
         pairs: Columns ``label``, ``first``, ``second``.
         metric: One of ``METRICS``.
-        names: What the first and the second network of every row are called.
+        names: What the first and the second network of every row are called, as inside a sentence.
     """
     of = published.set_index("model")
     sides = [of.loc[pairs[side]].reset_index() for side in ("first", "second")]
@@ -71,9 +76,9 @@ def printed_rows(published: pd.DataFrame, pairs: pd.DataFrame, metric: str, name
     return pd.DataFrame(
         {
             "Pair": pairs["label"].to_numpy(),
-            first: _printed(sides[0], metric),
-            second: _printed(sides[1], metric),
-            f"{first} − {second.lower()}": difference.map("{:+.4f}".format),
+            capital(first): _printed(sides[0], metric),
+            capital(second): _printed(sides[1], metric),
+            f"{capital(first)} − {second}": difference.map("{:+.4f}".format),
         }
     )
 
@@ -81,13 +86,14 @@ def printed_rows(published: pd.DataFrame, pairs: pd.DataFrame, metric: str, name
 def outcomes_sentence(table: pd.DataFrame, names: tuple[str, str], region: float) -> str:
     """How many pairs the Bayesian test decides, and how; rows without a test are left out."""
     tested = table[table["better"].notna()]
-    first, second = (name.lower() for name in names)
+    first, second = names
     found = [int((tested[column] >= SURE).sum()) for column in ("better", "equivalent", "worse")]
     undecided = len(tested) - sum(found)
     beyond = f" by more than {region:g}" if region else ""
     return (
-        f"With a probability of {SURE:.0%} or more: **{first} better**{beyond} in {found[0]}, **{second} better**"
-        f"{beyond} in {found[2]}, **equivalent** in {found[1]}; undecided in {undecided} of {len(tested)}."
+        f"With a probability of {100 * SURE:.0f} % or more: **{first} better**{beyond} in {found[0]}, "
+        f"**{second} better**{beyond} in {found[2]}, **equivalent** in {found[1]}; undecided in "
+        f"{undecided} of {len(tested)}."
     )
 
 
@@ -106,7 +112,7 @@ def rate_rows(measured: Measured, kind: str) -> pd.DataFrame:
 def reading_rows(readings: pd.DataFrame) -> pd.DataFrame:
     """Rows of ``half_widths.fitting_readings`` as texts."""
     ratios = {
-        f"{metric.capitalize()}: spread needed / chance": [
+        f"{metric.capitalize()}, needed / chance": [
             f"{middle:.2f} ({low:.2f} to {high:.2f})"
             for middle, low, high in zip(
                 *(readings[f"{metric}_ratio{end}"] for end in ("", "_low", "_high")), strict=True
@@ -118,7 +124,7 @@ def reading_rows(readings: pd.DataFrame) -> pd.DataFrame:
         {
             "Reading of ±": readings["reading"],
             **ratios,
-            "Chance gives so little": readings["probability"].map(p_text),
+            "p of chance": readings["probability"].map(p_text),
             "Verdict": readings["verdict"],
         }
     )
@@ -147,5 +153,5 @@ def _share(probability: float) -> str:
 
 
 def _remark(reason: str, left_out: int) -> str:
-    folds = f"{left_out} fold{'s' if left_out > 1 else ''} of one network only left out" if left_out else ""
+    folds = f"{left_out} fold{'s' if left_out > 1 else ''} of one network left out" if left_out else ""
     return "; ".join(part for part in (reason, folds) if part)

@@ -99,7 +99,7 @@ def test_a_network_against_itself():
     assert (found.difference, found.low, found.high) == (0, 0, 0)
     assert (found.better, found.equivalent, found.worse) == (0, 1, 0)
     assert math.isnan(found.p_value)
-    assert "no spread" in found.reason
+    assert "same difference" in found.reason
 
 
 def test_one_difference_in_every_fold_is_no_test_whatever_rounding_says():
