@@ -34,7 +34,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from covid_core.data.splits import repeated_folds
-from covid_core.results.bootstrap import bootstrap_scores, draw_groups, group_counts
+from covid_core.results.bootstrap import DRAWS, bootstrap_scores, draw_groups, group_counts
 from covid_core.results.comparison import REGION, compare_folds, compare_slices
 from covid_core.results.false_positives import INTERVALS, TESTS, Measured, Rate, write_rates
 from covid_core.results.intervals import FOLD_METHODS, Interval, bounds, mean_interval, round_half_width
@@ -60,12 +60,14 @@ class Design:
         features: Features in each of the two blocks.
         rounds: Rounds of cross-validation.
         folds: Folds a round.
+        draws: Of the bootstrap.
     """
 
     slices: int = SLICES
     features: int = FEATURES
     rounds: int = 10
     folds: int = 5
+    draws: int = DRAWS
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def outcome(learner: str, design: Design, seed: int) -> Outcome:
         of_round.append(fold.round)
         per_fold.append(row)
     differs, intervals = {}, {}
-    weights = draw_groups(len(labels), seed=seed)
+    weights = draw_groups(len(labels), design.draws, seed)
     cases = np.arange(len(labels))
     for rounds in sorted({1, design.rounds}):
         used = [position for position, number in enumerate(of_round) if number <= rounds]

@@ -94,8 +94,10 @@ if published is not None:
         icon=":material/info:",
     )
     st.dataframe(printed_rows(published, listed, metric, names), key="printed", hide_index=True)
-    scores = published.set_index("model")[metric]
-    listed["difference"] = scores[listed["first"]].to_numpy() - scores[listed["second"]].to_numpy()
+    for side in ("first", "second"):
+        printed = published.set_index("model").loc[listed[side], [metric, f"{metric}_pm"]]
+        listed[[f"{side}_mean", f"{side}_half_width"]] = printed.to_numpy()
+    listed["difference"] = listed["first_mean"] - listed["second_mean"]
     higher = int((listed["difference"] > 0).sum())
     lower = int((listed["difference"] < 0).sum())
     st.markdown(

@@ -42,7 +42,12 @@ def outcome_bars(table: pd.DataFrame, names: tuple[str, str, str]) -> alt.Chart:
         alt.Chart(long)
         .mark_bar(height=_ROW * 0.55)
         .encode(
-            x=alt.X("probability:Q", title="Probability", scale=alt.Scale(domain=[0, 1], nice=False)),
+            x=alt.X(
+                "probability:Q",
+                title="Probability",
+                scale=alt.Scale(domain=[0, 1], nice=False),
+                axis=alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2f", labelFlushOffset=-3),
+            ),
             y=alt.Y(
                 "label:N",
                 sort=table["label"].tolist(),

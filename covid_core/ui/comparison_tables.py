@@ -84,17 +84,21 @@ def printed_rows(published: pd.DataFrame, pairs: pd.DataFrame, metric: str, name
 
 
 def outcomes_sentence(table: pd.DataFrame, names: tuple[str, str], region: float) -> str:
-    """How many pairs the Bayesian test decides, and how; rows without a test are left out."""
+    """What the Bayesian test finds in each pair, or in how many; rows without a test are left out."""
     tested = table[table["better"].notna()]
-    first, second = names
-    found = [int((tested[column] >= SURE).sum()) for column in ("better", "equivalent", "worse")]
-    undecided = len(tested) - sum(found)
     beyond = f" by more than {region:g}" if region else ""
-    return (
-        f"With a probability of {100 * SURE:.0f} % or more: **{first} better**{beyond} in {found[0]}, "
-        f"**{second} better**{beyond} in {found[2]}, **equivalent** in {found[1]}; undecided in "
-        f"{undecided} of {len(tested)}."
-    )
+    outcomes = {
+        "better": f"**{names[0]} better**{beyond}",
+        "worse": f"**{names[1]} better**{beyond}",
+        "equivalent": "**equivalent**",
+    }
+    found = {column: int((tested[column] >= SURE).sum()) for column in outcomes}
+    sure = f"a probability of {100 * SURE:.0f} % or more"
+    if len(tested) == 1:
+        of_one = [text for column, text in outcomes.items() if found[column]]
+        return f"With {sure}: {of_one[0]}." if of_one else f"**Undecided**: no outcome has {sure}."
+    counts = ", ".join(f"{text} in {found[column]}" for column, text in outcomes.items())
+    return f"With {sure}: {counts}; undecided in {len(tested) - sum(found.values())} of {len(tested)}."
 
 
 def rate_rows(measured: Measured, kind: str) -> pd.DataFrame:

@@ -157,7 +157,7 @@ def test_published_rows_can_be_chosen_beside_measured_ones(open_page, campaign):
     assert len(app.selectbox(key="results").options) == 2
 
 
-def test_the_csv_holds_both_tables(open_page, campaign):
+def test_there_is_a_csv_to_download(open_page, campaign):
     app = open_page("comparison")
     button = app.get("download_button")[0]
     assert button.proto.label == "Download these comparisons as CSV"
