@@ -4,6 +4,7 @@ import streamlit as st
 
 from covid_core import charts
 from covid_core.models.zoo import FAMILIES, VARIANTS
+from covid_core.results.intervals import MEANINGS, METHODS
 from covid_core.results.metrics import METRIC_LABELS, METRICS
 from covid_core.results.published import STUDY, XDNN_F1
 from covid_core.ui.choices import choose
@@ -12,12 +13,7 @@ from covid_core.ui.frame import frame
 from covid_core.ui.results import leaderboard_rows
 from covid_core.ui.tables import leaderboard_table, row_labels
 
-METHOD_NAMES = {"Corrected for shared slices": "corrected", "Student t": "t"}
-METHOD_MEANINGS = {
-    "corrected": "Widened because the folds of one cross-validation share training slices; treating them as "
-    "independent would promise too much.",
-    "t": "Student's t over the folds as if they were independent, as studies usually print it; too narrow.",
-}
+METHOD_OF = {label: name for name, label in METHODS.items()}
 METRIC_OF = {label: name for name, label in METRIC_LABELS.items()}
 
 frame(
@@ -36,16 +32,20 @@ with st.container(horizontal=True, gap="medium"):
 method_name = choose(
     st.segmented_control,
     "95 % interval of measured rows",
-    list(METHOD_NAMES),
+    list(METHOD_OF),
     "interval",
-    default=next(iter(METHOD_NAMES)),
+    default=next(iter(METHOD_OF)),
     required=True,
 )
-metric, method = METRIC_OF[metric_label], METHOD_NAMES[method_name]
-st.caption(METHOD_MEANINGS[method] + " Published intervals stay as printed.")
-
+metric, method = METRIC_OF[metric_label], METHOD_OF[method_name]
 with shown_errors():
     rows = leaderboard_rows(method)
+drawn = rows["drawn"].dropna().unique().tolist()
+st.caption(
+    MEANINGS[method]
+    + (f" Drawn here: {' or '.join(sorted(drawn))}." if drawn else "")
+    + " Published intervals stay as printed; what they can mean stands on the page Comparison."
+)
 
 measured = int((rows["source"] == "measured").sum())
 if source != "All":
@@ -75,7 +75,7 @@ single = " A row of a single fold has no interval: one fold does not show how fa
 st.caption(
     "Further to the right: data set, split, size, rounds, epochs, family and variant."
     + hint
-    + (single if rows["folds"].eq(1).any() else "")
+    + (single if (rows["folds"].eq(1) & rows[f"{metric}_low"].isna()).any() else "")
 )
 st.download_button(
     "Download these rows as CSV",

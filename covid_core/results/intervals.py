@@ -9,10 +9,34 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtrit  # Student's t quantile; scipy.stats would take far longer to import
 
 METHODS = {
-    "corrected": "Corrected for folds that share training slices (Nadeau & Bengio 2003)",
-    "t": "Student t, as if folds were independent",
+    "corrected": "Corrected for shared slices",
+    "t": "Student t",
+    "rounds": "Round means",
+    "groups": "Bootstrap",
 }
-"""Ways to an interval, with their names for people; the first is the default."""
+"""Ways to the interval of a network's score, with their names for people; the first is the default.
+
+The first two need the folds' scores (``half_width``), the third the folds by round (``round_half_width``), the last the
+predictions (``bootstrap.bootstrap_scores``).
+"""
+
+FOLD_METHODS = ("corrected", "t")
+"""Those of ``METHODS`` that ``half_width`` and ``mean_interval`` know."""
+
+MEANINGS = {
+    "corrected": "The range that the expected score of this way of training is in, judged by how far folds differ and "
+    "widened because the folds of one cross-validation share training slices; treating them as independent would "
+    "promise too much.",
+    "t": "Student's t over the folds as if they were independent, as studies usually print it. They are not: the range "
+    "is too narrow, and every further round narrows it without a single new slice.",
+    "rounds": "Student's t over the means of whole rounds: how far another round on the same slices would move the "
+    "mean. Every round tests the same slices, so the range says nothing about other patients, and is too narrow for "
+    "them.",
+    "groups": "The middle 95 % of the scores when patients are drawn again 2,000 times, or single slices where "
+    "patients are not known: how far other test cases would move the score of the networks as they are. That training "
+    "again would give other networks is left out; redrawn slices of the same patients make the range too narrow.",
+}
+"""What each of ``METHODS`` means, for people."""
 
 LEVEL = 0.95
 
@@ -126,7 +150,7 @@ def half_width(
     Args:
         deviation: Sample standard deviation of the folds' scores (``ddof=1``).
         count: Number ``n`` of folds.
-        method: One of ``METHODS``.
+        method: One of ``FOLD_METHODS``.
         test_share: Share of the slices in a test fold: 1/k for k folds.
         level: Confidence level.
 
@@ -136,8 +160,8 @@ def half_width(
     Raises:
         ValueError: Unknown method, or a level or share that is not between 0 and 1.
     """
-    if method not in METHODS:
-        raise ValueError(f"Expected a method out of {', '.join(METHODS)}. Received: {method!r}.")
+    if method not in FOLD_METHODS:
+        raise ValueError(f"Expected a method out of {', '.join(FOLD_METHODS)}. Received: {method!r}.")
     share = np.asarray(test_share, dtype=np.float64)
     if not (0 < level < 1 and ((share > 0) & (share < 1)).all()):
         raise ValueError(f"Expected level and test_share between 0 and 1. Received: {level=}, {test_share=}.")
@@ -145,6 +169,28 @@ def half_width(
     folds = np.where(folds >= 2, folds, np.nan)
     variance = 1 / folds + (share / (1 - share) if method == "corrected" else 0.0)
     return stdtrit(folds - 1, (1 + level) / 2) * np.sqrt(variance) * np.asarray(deviation, dtype=np.float64)
+
+
+def round_half_width(values: ArrayLike, rounds: ArrayLike, folds: int, level: float = LEVEL) -> float:
+    """Half the width of Student's t interval over the means of whole rounds of a cross-validation.
+
+    Args:
+        values: ``(n,)`` scores of folds; NaN is skipped.
+        rounds: ``(n,)``, the round of each.
+        folds: Folds of a whole round; others are left out, their means rest on fewer slices.
+        level: Confidence level.
+
+    Returns:
+        A value ≥ 0; NaN for fewer than two whole rounds.
+    """
+    values, rounds = np.asarray(values, np.float64), np.asarray(rounds)
+    of_round = [values[rounds == number] for number in np.unique(rounds)]
+    means = [
+        scores[~np.isnan(scores)].mean() for scores in of_round if len(scores) == folds and not np.isnan(scores).all()
+    ]
+    if len(means) < 2:
+        return float("nan")
+    return float(half_width(np.std(means, ddof=1), len(means), "t", level=level))
 
 
 def bounds(mean: ArrayLike, half: ArrayLike) -> Interval:

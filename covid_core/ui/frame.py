@@ -56,6 +56,7 @@ def navigation() -> st.Page:
     return st.navigation(
         [
             leaderboard,
+            st.Page(folder / "comparison.py", title="Comparison"),
             st.Page(folder / "gradcam.py", title="Grad-CAM"),
             st.Page(folder / "methods.py", title="Methods"),
             st.Page(folder / "evidence.py", title="Can the maps be trusted?"),

@@ -7,6 +7,7 @@ import streamlit as st
 
 from covid_core.results.exchange import open_store
 from covid_core.results.leaderboard import leaderboard
+from covid_core.results.patients import known_patients
 from covid_core.results.store import ResultsStore
 from covid_core.settings import Settings
 
@@ -28,10 +29,11 @@ def leaderboard_rows(method: str) -> pd.DataFrame:
         method: One of ``intervals.METHODS``.
 
     Raises:
-        StoreError: The store cannot be read.
+        StoreError: The store or a file of patients cannot be read.
     """
-    store = results_store()
-    return _rows(store, Settings.from_environment().store_url, store.revision(), method)
+    store, settings = results_store(), Settings.from_environment()
+    patients = known_patients(settings.results_folder) if method == "groups" else {}
+    return _rows(store, settings.store_url, store.revision(), method, patients)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -40,5 +42,7 @@ def _opened(url: str, results_folder: str) -> ResultsStore:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _rows(_store: ResultsStore, url: str, revision: int, method: str) -> pd.DataFrame:
-    return leaderboard(_store, method)
+def _rows(
+    _store: ResultsStore, url: str, revision: int, method: str, patients: dict[str, dict[str, str]]
+) -> pd.DataFrame:
+    return leaderboard(_store, method, patients)

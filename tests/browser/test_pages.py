@@ -14,6 +14,7 @@ pytestmark = pytest.mark.browser
 
 PAGES = {
     "leaderboard": "Leaderboard",
+    "comparison": "Comparison",
     "gradcam": "Grad-CAM",
     "methods": "Methods",
     "evidence": "Can the maps be trusted?",
@@ -27,6 +28,7 @@ MOST_SECONDS = 8  # the goal is 3 on an idle machine; a shared one, or one that 
 # what a page shows once it is drawn
 LANDMARKS = {
     "leaderboard": "[data-testid=stVegaLiteChart]",
+    "comparison": "[data-testid=stDataFrame]",
     "gradcam": "[data-testid=stImage] img",
     "methods": "[data-testid=stImage] img",
     "evidence": "[data-testid=stVegaLiteChart]",

@@ -9,7 +9,15 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from covid_core.results.intervals import METHODS, bounds, half_width, mean_interval
+from covid_core.results.intervals import (
+    FOLD_METHODS,
+    MEANINGS,
+    METHODS,
+    bounds,
+    half_width,
+    mean_interval,
+    round_half_width,
+)
 
 FOLDS = np.random.default_rng(0).uniform(0.4, 0.6, size=50)
 
@@ -43,7 +51,7 @@ def test_corrected_is_the_default():
     assert mean_interval(FOLDS) == mean_interval(FOLDS, "corrected")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", FOLD_METHODS)
 def test_bounds_are_ordered_and_inside(method):
     random = np.random.default_rng(1)
     for _ in range(200):
@@ -114,3 +122,37 @@ def test_wrong_arguments_are_refused(arguments, message):
 def test_percentages_are_refused(values):
     with pytest.raises(ValueError, match="0-1"):
         mean_interval(values)
+
+
+def test_every_way_has_a_sentence():
+    assert list(MEANINGS) == list(METHODS)
+    assert all(text.endswith(".") and len(text) > 80 for text in MEANINGS.values())
+
+
+class TestRoundMeans:
+    ROUNDS = np.repeat([1, 2, 3], 5)
+
+    def test_it_is_scipys_t_over_the_means(self):
+        scores = FOLDS[:15]
+        means = scores.reshape(3, 5).mean(axis=1)
+        low, high = stats.t.interval(0.95, 2, means.mean(), stats.sem(means))
+        assert round_half_width(scores, self.ROUNDS, 5) == pytest.approx((high - low) / 2)
+
+    def test_the_order_does_not_matter(self):
+        shuffled = np.random.default_rng(2).permutation(15)
+        assert round_half_width(FOLDS[shuffled], self.ROUNDS[shuffled], 5) == pytest.approx(
+            round_half_width(FOLDS[:15], self.ROUNDS, 5)
+        )
+
+    def test_rounds_that_are_not_whole_do_not_count(self):
+        """A mean of two folds scatters more than one of five."""
+        scores, rounds = [*FOLDS[:15], 0.0, 1.0], [*self.ROUNDS, 4, 4]
+        assert round_half_width(scores, rounds, 5) == round_half_width(FOLDS[:15], self.ROUNDS, 5)
+        assert math.isnan(round_half_width(FOLDS[:8], self.ROUNDS[:8], 5))
+
+    def test_a_fold_without_a_score_is_skipped(self):
+        scores = FOLDS[:15].copy()
+        scores[3] = math.nan
+        means = [np.nanmean(scores[:5]), scores[5:10].mean(), scores[10:].mean()]
+        expected = stats.t.ppf(0.975, 2) * stats.sem(means)
+        assert round_half_width(scores, self.ROUNDS, 5) == pytest.approx(expected)

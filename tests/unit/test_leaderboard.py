@@ -16,7 +16,7 @@ import pytest
 from made_up_results import EXPERIMENT, failure, fold_result
 
 from covid_core.models import zoo
-from covid_core.results.intervals import half_width, mean_interval
+from covid_core.results.intervals import half_width, mean_interval, round_half_width
 from covid_core.results.leaderboard import COLUMNS, leaderboard
 from covid_core.results.metrics import METRICS
 from covid_core.results.published import published_rows
@@ -84,6 +84,42 @@ def test_measured_rows_are_means_over_all_folds_with_their_interval(store, metho
     assert (row["dataset"], row["split"], row["experiment"]) == ("phantom", "slice", EXPERIMENT.id)
     assert row["auc"] == pytest.approx(0.3)
     assert row["images_per_second"] == pytest.approx(1.5)
+
+
+def test_over_round_means(store):
+    store.add_folds([fold_result("VGG16", round_, fold) for round_ in (1, 2, 3) for fold in range(1, 6)])
+    store.add_folds([fold_result("VGG19", 1, fold) for fold in range(1, 6)])
+    table, folds = leaderboard(store, "rounds"), store.folds(models=["VGG16"])
+    row = row_of(table, "VGG16")
+    for metric in METRICS:
+        half = round_half_width(folds[metric], folds["round"], 5)
+        assert row[f"{metric}_pm"] == pytest.approx(half)
+        assert row[f"{metric}_high"] == pytest.approx(folds[metric].mean() + half)
+    assert math.isnan(row_of(table, "VGG19")["accuracy_pm"])  # one round has no spread
+
+
+def test_the_bootstrap_draws_patients_where_they_are_known(store):
+    store.add_folds([fold_result("VGG16", 1, fold) for fold in (1, 2)])
+    store.add_fold(fold_result("VGG19", predictions=None))
+    patients = {EXPERIMENT.dataset_digest: {f"COVID/slice {n}.png": f"P{n % 8}" for n in range(40)}}
+    by_slice, by_patient = leaderboard(store, "groups"), leaderboard(store, "groups", patients)
+    rows = [row_of(table, "VGG16") for table in (by_slice, by_patient)]
+    assert [row["drawn"] for row in rows] == ["slices", "patients"]
+    for metric in METRICS:
+        for row in rows:
+            assert 0 <= row[f"{metric}_low"] < row[metric] < row[f"{metric}_high"] <= 1
+            assert row[f"{metric}_pm"] == pytest.approx((row[f"{metric}_high"] - row[f"{metric}_low"]) / 2)
+        assert rows[0][f"{metric}_low"] != rows[1][f"{metric}_low"]
+    assert rows[0]["accuracy"] == row_of(leaderboard(store), "VGG16")["accuracy"]
+    without = row_of(by_slice, "VGG19")
+    assert pd.isna(without["drawn"])
+    assert math.isnan(without["accuracy_low"])
+    assert by_slice["drawn"].notna().sum() == 1
+
+
+def test_an_unknown_interval_is_refused(store):
+    with pytest.raises(ValueError, match="corrected, t, rounds, groups"):
+        leaderboard(store, "jackknife")
 
 
 def test_the_test_share_follows_from_the_protocol(store):

@@ -1,0 +1,39 @@
+"""Patients of stored predictions: the file beside an export, and what is wrong with it."""
+
+from __future__ import annotations
+
+import pytest
+from made_up_results import EXPERIMENT, fold_result
+
+from covid_core.errors import StoreError
+from covid_core.results.exchange import export_results
+from covid_core.results.patients import known_patients
+from covid_core.results.store import ResultsStore
+
+
+@pytest.fixture
+def results(tmp_path):
+    store = ResultsStore(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    store.add_experiment(EXPERIMENT)
+    store.add_fold(fold_result())
+    export_results(store, tmp_path / "results" / "mine")
+    return tmp_path / "results"
+
+
+def test_a_file_counts_for_the_data_sets_of_the_export_beside_it(results):
+    (results / "mine" / "patients.csv").write_text("path,label,patient\nCOVID/1.png,COVID,P1\nCOVID/2.png,COVID,P2\n")
+    assert known_patients(results) == {EXPERIMENT.dataset_digest: {"COVID/1.png": "P1", "COVID/2.png": "P2"}}
+
+
+def test_nothing_is_known_without_the_file_the_export_or_the_folder(results):
+    assert known_patients(results) == {}
+    (results / "patients.csv").write_text("path,patient\nCOVID/1.png,P1\n")
+    assert known_patients(results) == {}
+    assert known_patients(results / "absent") == {}
+
+
+@pytest.mark.parametrize("text", ["path,person\na.png,P1\n", "path,patient\na.png,\n", ""])
+def test_a_file_that_is_no_such_table_is_refused(results, text):
+    (results / "mine" / "patients.csv").write_text(text)
+    with pytest.raises(StoreError, match=r"patients\.csv"):
+        known_patients(results)
