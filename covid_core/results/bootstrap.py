@@ -115,6 +115,33 @@ def bootstrap_differences(
     }
 
 
+def bootstrap_change(
+    before: np.ndarray,
+    weights_before: np.ndarray,
+    after: np.ndarray,
+    weights_after: np.ndarray,
+    level: float = LEVEL,
+) -> dict[str, Interval]:
+    """Second minus first score of one network on two sets of slices, drawn independently.
+
+    Args:
+        before: ``(groups, 4)`` as ``group_counts`` gives them, of the first set.
+        weights_before: ``(draws, groups)`` as ``draw_groups`` gives them.
+        after: Of the second set, over groups of its own.
+        weights_after: As many draws, of another seed.
+        level: Confidence level.
+
+    Returns:
+        Metric -> interval of floats inside -1 to 1.
+    """
+    pooled = [scores(*counts.sum(axis=0)) for counts in (before, after)]
+    drawn = scores(*_drawn(before, weights_before)), scores(*_drawn(after, weights_after))
+    return {
+        metric: Interval(pooled[1][metric] - pooled[0][metric], *_middle(drawn[1][metric] - drawn[0][metric], level))
+        for metric in METRICS
+    }
+
+
 def _drawn(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Counts of every draw, ``(4, draws)``: whole numbers far below the 2^24 that float32 holds exactly."""
     return (weights @ counts.astype(weights.dtype)).T

@@ -11,6 +11,7 @@ from scipy import stats
 
 from covid_core.errors import StoreError
 from covid_core.results.bootstrap import (
+    bootstrap_change,
     bootstrap_differences,
     bootstrap_scores,
     draw_groups,
@@ -160,3 +161,19 @@ class TestGroups:
         frame = self.SLICES.astype("category")[:1]
         assert groups_of(frame).tolist() == [0]
         assert groups_of(frame, {"b.png": "P1"}).tolist() == [0]
+
+
+def test_a_change_between_two_sets_is_as_uncertain_as_both_together():
+    labels, probabilities, patients = clustered()
+    first = group_counts(labels, probabilities, patients)
+    labels, probabilities, patients = clustered(seed=1)
+    second = group_counts(labels, probabilities, patients)
+    weights = draw_groups(PATIENTS, 4000, seed=0), draw_groups(PATIENTS, 4000, seed=1)
+    change = bootstrap_change(first, weights[0], second, weights[1])["accuracy"]
+    alone = [
+        bootstrap_scores(counts, drawn)["accuracy"] for counts, drawn in zip((first, second), weights, strict=True)
+    ]
+    assert change.mean == pytest.approx(alone[1].mean - alone[0].mean)
+    assert width(change) == pytest.approx(math.hypot(*map(width, alone)), rel=0.08)
+    back = bootstrap_change(second, weights[1], first, weights[0])["accuracy"]
+    assert (back.mean, back.low, back.high) == pytest.approx((-change.mean, -change.high, -change.low))
