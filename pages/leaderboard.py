@@ -9,8 +9,8 @@ from covid_core.results.published import STUDY, XDNN_F1
 from covid_core.ui.choices import choose
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.frame import frame
-from covid_core.ui.results import leaderboard_rows
-from covid_core.ui.tables import leaderboard_table, row_labels
+from covid_core.ui.results import leaderboard_rows, split_rows
+from covid_core.ui.tables import leaderboard_table, row_labels, split_table
 
 METHOD_NAMES = {"Corrected for shared slices": "corrected", "Student t": "t"}
 METHOD_MEANINGS = {
@@ -46,6 +46,7 @@ st.caption(METHOD_MEANINGS[method] + " Published intervals stay as printed.")
 
 with shown_errors():
     rows = leaderboard_rows(method)
+    gaps = split_rows(rows)
 
 measured = int((rows["source"] == "measured").sum())
 if source != "All":
@@ -100,3 +101,16 @@ st.caption(
     "Pale bars are published, full bars measured. Intervals that reach above 1 in print end at 1 in the chart. "
     f"Published: {STUDY.citation}"
 )
+
+shown = gaps[gaps["experiment_group"].isin(rows["experiment"]) & gaps["model"].isin(rows["model"])]
+if len(shown):
+    st.subheader("By slice and by group", anchor=False)
+    split_table(shown, metric)
+    mean, networks = shown[f"{metric}_gap"].mean(), shown["model"].nunique()
+    st.caption(
+        f"The gap is the mean by slice minus the mean by group, all else alike; on average over "
+        f"{networks} network{'s' if networks > 1 else ''} {metric_label} is {abs(mean):.4f} "
+        f"{'higher' if mean >= 0 else 'lower'} by slice. By slice, a network can know a test slice by its neighbours "
+        "of the same patient; by group it cannot, as far as the groups are right: look-alike groups are a guess. The "
+        "two splits test other folds, so their intervals say how far a gap can be trusted."
+    )

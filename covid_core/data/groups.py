@@ -78,7 +78,7 @@ def agreement(truth: Sequence, groups: Sequence) -> Agreement:
 
     if len(truth) != len(groups):
         raise ValueError(f"Expected a group for each of {len(truth)} slices. Received: {len(groups)} groups.")
-    (_, false), (missed, true) = pair_confusion_matrix(truth, groups).astype(float)
+    (_, false), (missed, true) = pair_confusion_matrix(truth, groups).astype(float).tolist()
     precision = true / (true + false) if true + false else 1.0
     recall = true / (true + missed) if true + missed else 1.0
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0

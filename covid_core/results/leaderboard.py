@@ -16,7 +16,7 @@ from covid_core.results.store import ResultsStore, whole_number
 
 DESCRIPTION = [
     *("source", "experiment", "model", "backbone", "variant", "family", "parameters_millions"),
-    *("dataset", "size", "split", "rounds", "folds", "epochs", "images_per_second"),
+    *("dataset", "size", "split", "groups", "rounds", "folds", "epochs", "images_per_second"),
 ]
 SCORES = [column for metric in METRICS for column in (metric, f"{metric}_low", f"{metric}_high", f"{metric}_pm")]
 COLUMNS = [*DESCRIPTION, *SCORES, "auc"]
@@ -37,10 +37,11 @@ def leaderboard(store: ResultsStore, method: str = "corrected") -> pd.DataFrame:
     Returns:
         ``source`` (``"published"`` or ``"measured"``), ``experiment`` (id, ``"published"`` for published rows),
         ``model``, ``backbone``, ``variant``, ``family``, ``parameters_millions`` (as published, NaN for networks
-        outside the study), ``dataset``, ``size`` (pixels), ``split``, ``rounds`` (distinct rounds with a finished
-        fold), ``folds`` (finished folds), ``epochs``, ``images_per_second`` (mean); for each of ``METRICS`` the mean,
-        ``_low`` and ``_high`` inside 0-1, and ``_pm``, the half-width before it is cut off at 0 and 1; ``auc`` (mean).
-        NaN where unknown: speed and AUC of published rows, intervals of a single fold.
+        outside the study), ``dataset``, ``size`` (pixels), ``split``, ``groups`` (what a split by group keeps together:
+        ``"patients"`` of the data set, or the origin of other groups; empty for a split by slice), ``rounds`` (distinct
+        rounds with a finished fold), ``folds`` (finished folds), ``epochs``, ``images_per_second`` (mean); for each of
+        ``METRICS`` the mean, ``_low`` and ``_high`` inside 0-1, and ``_pm``, the half-width before it is cut off at 0
+        and 1; ``auc`` (mean). NaN where unknown: speed and AUC of published rows, intervals of a single fold.
 
     Raises:
         StoreError: The store cannot be read.
@@ -61,6 +62,7 @@ def _published(published: pd.DataFrame) -> pd.DataFrame:
         dataset=STUDY.dataset,
         size=STUDY.size,
         split=STUDY.split,
+        groups="",
         rounds=STUDY.rounds,
         folds=STUDY.rounds * STUDY.folds,
         epochs=STUDY.epochs,
@@ -93,6 +95,8 @@ def _measured(folds: pd.DataFrame, published: pd.DataFrame, method: str) -> pd.D
         table[metric], table[f"{metric}_low"], table[f"{metric}_high"] = bounds(means[metric].to_numpy(), half)
         table[f"{metric}_pm"] = half
     table["source"] = "measured"
+    origins = {text: _origin(protocol) for text, protocol in protocols.items()}
+    table["groups"] = table["protocol"].map(origins).where(table["split"] == "group", "")
     epochs = {text: whole_number(protocol.get("epochs")) for text, protocol in protocols.items()}
     table["epochs"] = table["protocol"].map(epochs)
     table[_COUNTS] = table[_COUNTS].astype("Int64")
@@ -106,6 +110,12 @@ def _test_share(protocol: dict[str, Any]) -> float:
     """Share of the slices in a test fold; results imported from elsewhere may not say, and get the study's."""
     folds = whole_number(protocol.get("folds"))
     return 1 / (folds if folds is not None and folds >= 2 else STUDY.folds)
+
+
+def _origin(protocol: dict[str, Any]) -> str:
+    """Where the groups of a split by group come from; a data set's own patients are not part of the protocol."""
+    groups = protocol.get("groups")
+    return str(groups.get("origin")) if isinstance(groups, dict) else "patients"
 
 
 def _trait(model: str, trait: str) -> str:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from covid_core.results.exchange import open_store
 from covid_core.results.leaderboard import leaderboard
+from covid_core.results.split_gap import split_gaps
 from covid_core.results.store import ResultsStore
 from covid_core.settings import Settings
 
@@ -32,6 +33,15 @@ def leaderboard_rows(method: str) -> pd.DataFrame:
     """
     store = results_store()
     return _rows(store, Settings.from_environment().store_url, store.revision(), method)
+
+
+def split_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """``results.split_gap.split_gaps`` of some rows of the leaderboard.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    return split_gaps(rows, results_store().experiments())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

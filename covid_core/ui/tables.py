@@ -10,13 +10,14 @@ import streamlit as st
 from covid_core.results.metrics import METRIC_LABELS, METRICS
 
 _SPLITS = {"slice": "by slice", "group": "by patient"}
+_GROUPS = {"patients": "by patient", "table": "by group of a table", "likeness": "by look-alike group"}
 
 
 def row_labels(rows: pd.DataFrame) -> pd.Series:
     """A name for each row of a leaderboard that tells it from the others.
 
-    Published rows are called by their network; measured ones add data set, size, rounds and folds, and the experiment
-    where even that is the same.
+    Published rows are called by their network; measured ones add data set, size, rounds and folds, what a split by
+    group keeps together, and the experiment where even that is the same.
 
     Args:
         rows: As ``results.leaderboard.leaderboard`` gives them.
@@ -24,8 +25,19 @@ def row_labels(rows: pd.DataFrame) -> pd.Series:
     Returns:
         Unique texts, with the index of ``rows``.
     """
-    labels = rows["model"].where(rows["source"] == "published", rows["model"] + " · " + rows.apply(_facts, axis=1))
+    facts = rows.assign(**{"split text": split_texts(rows)}).apply(_facts, axis=1)
+    labels = rows["model"].where(rows["source"] == "published", rows["model"] + " · " + facts)
     return labels.where(~labels.duplicated(keep=False), labels + " · " + rows["experiment"].str[:6])
+
+
+def split_texts(rows: pd.DataFrame) -> pd.Series:
+    """What is kept apart between training and test, in words.
+
+    Args:
+        rows: Columns ``split`` and ``groups``, as ``results.leaderboard.leaderboard`` gives them.
+    """
+    by_group = rows["groups"].map(_GROUPS).fillna("by group")
+    return rows["split"].map(_SPLITS).fillna(rows["split"]).where(rows["split"] != "group", by_group)
 
 
 def score_text(mean: float, half_width: float) -> str:
@@ -63,7 +75,7 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
             },
             "Parameters": rows["parameters_millions"],
             "Data set": rows["dataset"],
-            "Split": rows["split"].map(_SPLITS).fillna(rows["split"]),
+            "Split": split_texts(rows),
             "Size": rows["size"],
             "Rounds": rows["rounds"],
             "Epochs": rows["epochs"],
@@ -91,14 +103,58 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
             "Rounds": number(width=70, help="Rounds of cross-validation with a finished fold"),
             "Folds": number(width=58, help="Finished folds over all rounds"),
             "Epochs": number(width=70),
-            "Split": text(width=85, help="What is kept apart between training and test"),
+            "Split": text(width=130, help="What is kept apart between training and test"),
+        },
+    )
+
+
+def split_table(gaps: pd.DataFrame, metric: str) -> None:
+    """Draw networks measured under both splits, and what they lose.
+
+    Args:
+        gaps: As ``results.split_gap.split_gaps`` gives them, at least one row.
+        metric: The score that is shown under both splits.
+    """
+    by_slice, by_group = (
+        [score_text(*pair) for pair in zip(gaps[f"{metric}_{split}"], gaps[f"{metric}_pm_{split}"], strict=True)]
+        for split in ("slice", "group")
+    )
+    table = pd.DataFrame(
+        {
+            "Network": gaps["model"],
+            "By slice": by_slice,
+            "By group": by_group,
+            **{
+                f"{METRIC_LABELS[name]} gap": gaps[f"{name}_gap"]
+                for name in [metric, *(name for name in METRICS if name != metric)]
+            },
+            "Groups": gaps.assign(split="group").pipe(split_texts),
+            "Folds by slice": gaps["folds_slice"],
+            "Folds by group": gaps["folds_group"],
+            "Data set": gaps["dataset"],
+            "Size": gaps["size"],
+        }
+    )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table,
+        key="splits",
+        hide_index=True,
+        column_config={
+            "Network": st.column_config.TextColumn(pinned=True, width=190),
+            **{
+                f"{METRIC_LABELS[name]} gap": number(format="%+.4f", help="Mean by slice minus mean by group")
+                for name in METRICS
+            },
+            "Size": number(format="%d px", width=70),
         },
     )
 
 
 def _facts(row: pd.Series) -> str:
     size = "" if pd.isna(row["size"]) else f"{row['size']} px, "
-    return f"{row['dataset']}, {size}{_number(row['rounds'], 'round')}, {_number(row['folds'], 'fold')}"
+    split = f", {row['split text']}" if row["split"] == "group" else ""
+    return f"{row['dataset']}, {size}{_number(row['rounds'], 'round')}, {_number(row['folds'], 'fold')}{split}"
 
 
 def _number(count: int, noun: str) -> str:
