@@ -130,9 +130,9 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace, settings: Settings, console: Console, began: float) -> int:
-    _check_options(options)
     preset = PRESETS[options.preset]
     protocol = _protocol(options, preset)
+    _check_options(options, protocol)
     networks = select_networks(options.networks or preset.networks)
     engine = _engine(options)
     store = open_store(options.store, settings.results_folder)
@@ -189,11 +189,13 @@ def _run(options: argparse.Namespace, settings: Settings, console: Console, bega
     return 0
 
 
-def _check_options(options: argparse.Namespace) -> None:
+def _check_options(options: argparse.Namespace, protocol: Protocol) -> None:
     if options.time_limit is not None and not options.time_limit > 0:
         raise CovidCoreError(f"Expected a time limit above 0 minutes. Received: {options.time_limit:g}.")
     if options.export_networks and not options.export:
         raise CovidCoreError("Expected a folder for the networks. Received none. Name it, --export FOLDER.")
+    if options.groups and protocol.split != "group":
+        raise CovidCoreError("Expected --split group with --groups. Received: a split by slice. Add it, or drop it.")
 
 
 def _deadline(options: argparse.Namespace, campaign: Campaign, began: float) -> Deadline | None:
@@ -256,10 +258,6 @@ def _groups(
 ) -> Groups | None:
     """What a split by group keeps together beside the data set's own patients."""
     if options.groups:
-        if protocol.split != "group":
-            raise CovidCoreError(
-                "Expected --split group with --groups. Received: a split by slice. Add it, or drop it."
-            )
         return Groups.named(patients_of_table(options.groups, dataset), "table")
     if protocol.split != "group" or dataset.groups is not None:
         return None
