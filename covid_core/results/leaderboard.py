@@ -56,6 +56,19 @@ def leaderboard(store: ResultsStore, method: str = "corrected") -> pd.DataFrame:
     return table.sort_values(["sensitivity", "f1", "model"], ascending=[False, False, True], ignore_index=True)
 
 
+def groups_origin(protocol: dict[str, Any]) -> str:
+    """Where the groups of a split by group come from.
+
+    Args:
+        protocol: Of the experiment.
+
+    Returns:
+        ``"patients"`` of the data set, which its digest covers, or the origin that the protocol states.
+    """
+    groups = protocol.get("groups")
+    return str(groups.get("origin")) if isinstance(groups, dict) else "patients"
+
+
 def _published(published: pd.DataFrame) -> pd.DataFrame:
     table = published.assign(
         experiment="published",
@@ -95,7 +108,7 @@ def _measured(folds: pd.DataFrame, published: pd.DataFrame, method: str) -> pd.D
         table[metric], table[f"{metric}_low"], table[f"{metric}_high"] = bounds(means[metric].to_numpy(), half)
         table[f"{metric}_pm"] = half
     table["source"] = "measured"
-    origins = {text: _origin(protocol) for text, protocol in protocols.items()}
+    origins = {text: groups_origin(protocol) for text, protocol in protocols.items()}
     table["groups"] = table["protocol"].map(origins).where(table["split"] == "group", "")
     epochs = {text: whole_number(protocol.get("epochs")) for text, protocol in protocols.items()}
     table["epochs"] = table["protocol"].map(epochs)
@@ -110,12 +123,6 @@ def _test_share(protocol: dict[str, Any]) -> float:
     """Share of the slices in a test fold; results imported from elsewhere may not say, and get the study's."""
     folds = whole_number(protocol.get("folds"))
     return 1 / (folds if folds is not None and folds >= 2 else STUDY.folds)
-
-
-def _origin(protocol: dict[str, Any]) -> str:
-    """Where the groups of a split by group come from; a data set's own patients are not part of the protocol."""
-    groups = protocol.get("groups")
-    return str(groups.get("origin")) if isinstance(groups, dict) else "patients"
 
 
 def _trait(model: str, trait: str) -> str:

@@ -7,10 +7,10 @@ import json
 import pandas as pd
 import streamlit as st
 
+from covid_core.results.leaderboard import groups_origin
 from covid_core.results.metrics import METRIC_LABELS, METRICS
 
-_SPLITS = {"slice": "by slice", "group": "by patient"}
-_GROUPS = {"patients": "by patient", "table": "by group of a table", "likeness": "by look-alike group"}
+_BY_GROUP = {"patients": "by patient", "table": "by group of a table", "likeness": "by look-alike group"}
 
 
 def row_labels(rows: pd.DataFrame) -> pd.Series:
@@ -25,19 +25,18 @@ def row_labels(rows: pd.DataFrame) -> pd.Series:
     Returns:
         Unique texts, with the index of ``rows``.
     """
-    facts = rows.assign(**{"split text": split_texts(rows)}).apply(_facts, axis=1)
-    labels = rows["model"].where(rows["source"] == "published", rows["model"] + " · " + facts)
+    labels = rows["model"].where(rows["source"] == "published", rows["model"] + " · " + rows.apply(_facts, axis=1))
     return labels.where(~labels.duplicated(keep=False), labels + " · " + rows["experiment"].str[:6])
 
 
-def split_texts(rows: pd.DataFrame) -> pd.Series:
+def split_text(split: str, groups: str) -> str:
     """What is kept apart between training and test, in words.
 
     Args:
-        rows: Columns ``split`` and ``groups``, as ``results.leaderboard.leaderboard`` gives them.
+        split: Of the experiment.
+        groups: Where its groups come from, see ``results.leaderboard.leaderboard``.
     """
-    by_group = rows["groups"].map(_GROUPS).fillna("by group")
-    return rows["split"].map(_SPLITS).fillna(rows["split"]).where(rows["split"] != "group", by_group)
+    return {"slice": "by slice", "group": _BY_GROUP.get(groups, "by group")}.get(split, split)
 
 
 def score_text(mean: float, half_width: float) -> str:
@@ -75,7 +74,7 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
             },
             "Parameters": rows["parameters_millions"],
             "Data set": rows["dataset"],
-            "Split": split_texts(rows),
+            "Split": [split_text(*pair) for pair in zip(rows["split"], rows["groups"], strict=True)],
             "Size": rows["size"],
             "Rounds": rows["rounds"],
             "Epochs": rows["epochs"],
@@ -128,7 +127,7 @@ def split_table(gaps: pd.DataFrame, metric: str) -> None:
                 f"{METRIC_LABELS[name]} gap": gaps[f"{name}_gap"]
                 for name in [metric, *(name for name in METRICS if name != metric)]
             },
-            "Groups": gaps.assign(split="group").pipe(split_texts),
+            "Groups": [split_text("group", origin) for origin in gaps["groups"]],
             "Folds by slice": gaps["folds_slice"],
             "Folds by group": gaps["folds_group"],
             "Data set": gaps["dataset"],
@@ -153,7 +152,7 @@ def split_table(gaps: pd.DataFrame, metric: str) -> None:
 
 def _facts(row: pd.Series) -> str:
     size = "" if pd.isna(row["size"]) else f"{row['size']} px, "
-    split = f", {row['split text']}" if row["split"] == "group" else ""
+    split = f", {split_text('group', row['groups'])}" if row["split"] == "group" else ""
     return f"{row['dataset']}, {size}{_number(row['rounds'], 'round')}, {_number(row['folds'], 'fold')}{split}"
 
 
@@ -172,14 +171,13 @@ def experiment_labels(experiments: pd.DataFrame) -> dict[str, str]:
     """
     labels = {}
     for row in experiments.itertuples():
-        transform, epochs = json.loads(row.transform), json.loads(row.protocol).get("epochs")
+        transform, protocol = json.loads(row.transform), json.loads(row.protocol)
+        epochs, split = protocol.get("epochs"), split_text(row.split, groups_origin(protocol))
         size, packing = transform.get("size"), transform.get("packing")
         facts = [f"{size} px"] * (size is not None) + [f"{epochs} epochs"] * (epochs is not None)
         if isinstance(packing, dict):
             facts.append(f"WebP {packing.get('quality')}")
-        labels[
-            " · ".join([row.dataset or "unnamed data set", *facts, _SPLITS.get(row.split, row.split), row.id[:6]])
-        ] = row.id
+        labels[" · ".join([row.dataset or "unnamed data set", *facts, split, row.id[:6]])] = row.id
     return labels
 
 
