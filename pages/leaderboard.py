@@ -69,7 +69,8 @@ if rows.empty:
 
 rows = rows.assign(label=row_labels(rows))
 count = f"{len(rows)} row{'s' if len(rows) > 1 else ''}"
-st.subheader(f"{count} by {metric_label if metric == 'f1' else metric_label.lower()}", anchor=False)
+metric_name = metric_label if metric == "f1" else metric_label.lower()
+st.subheader(f"{count} by {metric_name}", anchor=False)
 leaderboard_table(rows, metric)
 hint = " Choose the source Measured to see those of this software alone." if measured and source == "All" else ""
 single = " A row of a single fold has no interval: one fold does not show how far folds differ."
@@ -109,7 +110,7 @@ if len(shown):
     mean, networks = shown[f"{metric}_gap"].mean(), shown["model"].nunique()
     st.caption(
         f"The gap is the mean by slice minus the mean by group, all else alike; on average over "
-        f"{networks} network{'s' if networks > 1 else ''} {metric_label} is {abs(mean):.4f} "
+        f"{networks} network{'s' if networks > 1 else ''} {metric_name} is {abs(mean):.4f} "
         f"{'higher' if mean >= 0 else 'lower'} by slice. By slice, a network can know a test slice by its neighbours "
         "of the same patient; by group it cannot, as far as the groups are right: look-alike groups are a guess. The "
         "two splits test other folds, so their intervals say how far a gap can be trusted."

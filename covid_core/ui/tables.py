@@ -10,7 +10,7 @@ import streamlit as st
 from covid_core.results.leaderboard import groups_origin
 from covid_core.results.metrics import METRIC_LABELS, METRICS
 
-_BY_GROUP = {"patients": "by patient", "table": "by group of a table", "likeness": "by look-alike group"}
+_BY_GROUP = {"patients": "by patient", "table": "by table", "likeness": "by look-alikes"}
 
 
 def row_labels(rows: pd.DataFrame) -> pd.Series:
@@ -63,10 +63,13 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
         metric: The score that stands first.
     """
     scores = [metric, *(name for name in METRICS if name != metric)]
+    split = {"Split": [split_text(*pair) for pair in zip(rows["split"], rows["groups"], strict=True)]}
+    differ = rows["split"].nunique() > 1  # then it stands where it is seen
     table = pd.DataFrame(
         {
             "Network": rows["model"],
             "Source": rows["source"],
+            **(split if differ else {}),
             "Folds": rows["folds"],
             **{
                 METRIC_LABELS[name]: [score_text(*pair) for pair in zip(rows[name], rows[f"{name}_pm"], strict=True)]
@@ -74,7 +77,7 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
             },
             "Parameters": rows["parameters_millions"],
             "Data set": rows["dataset"],
-            "Split": [split_text(*pair) for pair in zip(rows["split"], rows["groups"], strict=True)],
+            **split,
             "Size": rows["size"],
             "Rounds": rows["rounds"],
             "Epochs": rows["epochs"],
@@ -102,7 +105,7 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
             "Rounds": number(width=70, help="Rounds of cross-validation with a finished fold"),
             "Folds": number(width=58, help="Finished folds over all rounds"),
             "Epochs": number(width=70),
-            "Split": text(width=130, help="What is kept apart between training and test"),
+            "Split": text(width=110, help="What is kept apart between training and test"),
         },
     )
 

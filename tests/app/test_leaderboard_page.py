@@ -101,15 +101,15 @@ def test_without_both_splits_nothing_is_said_of_a_gap(open_page, full_store):
 def test_both_splits_stand_side_by_side_with_the_gap(open_page, full_store):
     by_group(full_store, "likeness", missed=4)
     app = open_page("leaderboard", source="Measured")
-    assert sorted(table(app)["Split"]) == ["by look-alike group", "by slice", "by slice"]
+    assert sorted(table(app)["Split"]) == ["by look-alikes", "by slice", "by slice"]
     gaps = app.dataframe[1].value
     assert gaps["Network"].tolist() == ["EfficientNetB0"]
     assert gaps.loc[0, "By slice"].startswith("0.9000 ± ")
     assert gaps.loc[0, "By group"].startswith("0.6000")
     assert gaps.loc[0, "Sensitivity gap"] == pytest.approx(0.3)
-    assert gaps.loc[0, ["Groups", "Folds by slice", "Folds by group"]].tolist() == ["by look-alike group", 3, 3]
-    assert any("over 1 network Sensitivity is 0.3000 higher by slice" in caption.value for caption in app.caption)
-    assert any(", by look-alike group" in label for label in chart(app)["layer"][0]["encoding"]["y"]["sort"])
+    assert gaps.loc[0, ["Groups", "Folds by slice", "Folds by group"]].tolist() == ["by look-alikes", 3, 3]
+    assert any("over 1 network sensitivity is 0.3000 higher by slice" in caption.value for caption in app.caption)
+    assert any(", by look-alikes" in label for label in chart(app)["layer"][0]["encoding"]["y"]["sort"])
 
 
 def test_the_gap_follows_metric_and_filters(open_page, full_store):

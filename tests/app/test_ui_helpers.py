@@ -89,7 +89,7 @@ def test_a_split_says_what_it_keeps_together(full_store):
         full_store.add_experiment(experiment)
     labels = experiment_labels(full_store.experiments())
     assert f"synthetic slices · 64 px · 3 epochs · by patient · {by_patient.id[:6]}" in labels
-    assert f"synthetic slices · 64 px · 3 epochs · by look-alike group · {guessed.id[:6]}" in labels
+    assert f"synthetic slices · 64 px · 3 epochs · by look-alikes · {guessed.id[:6]}" in labels
     assert (split_text("slice", ""), split_text("group", "elsewhere")) == ("by slice", "by group")
 
 
