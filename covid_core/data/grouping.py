@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import os
 import sys
 from collections import Counter
@@ -40,8 +41,8 @@ THRESHOLD = 0.0
 VERSION = 1
 """Raised when the same slices give other groups."""
 
-MOST_SLICES = 10_000
-"""All pairs are compared: 32 bytes each at the peak, 1.6 GB for so many slices."""
+MOST_SLICES = 6_000
+"""All pairs are compared: about 65 bytes each at the peak, 1.2 GB for so many slices."""
 
 EXIT_USAGE = 2
 
@@ -66,16 +67,16 @@ def group_looks(looks: Sequence[Look], threshold: float = THRESHOLD) -> np.ndarr
             f"Expected at most {MOST_SLICES:,} slices, of which all pairs are compared. Received: {len(looks):,}. "
             f"Group parts of the data set, or name patients in a table, --groups FILE."
         )
-    rows = np.stack([np.concatenate([look[cue] for cue in CUES]) for look in looks])
-    # unique rows are sorted: groups follow from the slices alone, whatever their order
-    _, first, inverse = np.unique(np.nan_to_num(rows, nan=-1.0), axis=0, return_index=True, return_inverse=True)
-    if len(first) == 1:
+    digests = [hashlib.sha256(b"".join(look[cue].tobytes() for cue in CUES)).digest() for look in looks]
+    # sorted: groups follow from the slices alone, whatever their order
+    distinct = dict(sorted(zip(digests, looks, strict=True), key=lambda pair: pair[0]))
+    if len(distinct) == 1:
         return np.zeros(len(looks), np.int64)
-    numbers = strangers([looks[at] for at in first])
+    numbers = strangers(list(distinct.values()))
     lowest = numbers.min()
     tree = linkage(numbers - lowest, method="average")
-    clusters = fcluster(tree, threshold - lowest, criterion="distance")[inverse.ravel()]
-    return np.array(Groups.named(clusters.tolist(), "likeness").numbers, np.int64)
+    cluster = dict(zip(distinct, fcluster(tree, threshold - lowest, criterion="distance"), strict=True))
+    return np.array(Groups.named((cluster[digest] for digest in digests), "likeness").numbers, np.int64)
 
 
 def describe_dataset(dataset: Dataset, observe: Callable[[int, int], None] | None = None) -> list[Look]:
@@ -190,7 +191,8 @@ def _run(options: argparse.Namespace, console: Console) -> None:
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("slices", total=len(dataset))
         looks = describe_dataset(dataset, lambda done, _: progress.update(bar, completed=done))
-    groups = group_looks(looks, options.threshold)
+    with console.status("comparing all pairs"):
+        groups = group_looks(looks, options.threshold)
     sizes = sorted(Counter(groups.tolist()).values(), reverse=True)
     without = sum(bool(np.isnan(look["lung grey"]).any()) for look in looks)
     mixed = sum(len(set(dataset.labels[groups == number].tolist())) > 1 for number in set(groups.tolist()))

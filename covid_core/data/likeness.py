@@ -86,7 +86,7 @@ def strangers(looks: Sequence[Look]) -> np.ndarray:
         ``scipy.spatial.distance.pdist``.
     """
     pairs = len(looks) * (len(looks) - 1) // 2
-    evidence, cues = np.zeros(pairs), np.zeros(pairs, np.int64)
+    evidence, cues = np.zeros(pairs), np.zeros(pairs, np.int8)
     for cue, metric in CUES.items():
         distances = np.round(_distances(np.stack([look[cue] for look in looks]), metric), DIGITS)
         known = ~np.isnan(distances)
@@ -131,9 +131,8 @@ def _distances(vectors: np.ndarray, metric: str) -> np.ndarray:
     """float64 ``(N (N - 1) / 2,)``; NaN where one of the two is."""
     if metric not in ("overlap", "correlation"):
         return pdist(vectors, metric)
-    products = squareform(vectors @ vectors.T, checks=False).astype(np.float64)
+    products = squareform(vectors @ vectors.T, checks=False)
     if metric == "correlation":  # mean over the squares
         return 1 - products / (SIDE // BLOCK) ** 2
-    sizes = vectors.sum(axis=1, dtype=np.float64)
-    first, second = np.triu_indices(len(vectors), 1)
-    return 1 - products / (sizes[first] + sizes[second] - products)  # intersection over union
+    sizes = vectors.sum(axis=1)
+    return 1 - products / (squareform(sizes[:, None] + sizes, checks=False) - products)  # intersection over union
