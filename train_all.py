@@ -19,6 +19,7 @@ from rich.table import Table
 
 from covid_core.data.cache import decoded
 from covid_core.data.dataset import load_dataset
+from covid_core.data.groups import ORIGINS, Groups, patients_of_table
 from covid_core.data.sources import Dataset
 from covid_core.errors import CovidCoreError, EngineError
 from covid_core.models.transport import LARGEST_MIB, export_networks
@@ -76,7 +77,13 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     add("--positive", default="COVID", help="name of the positive class, in any case (default: %(default)s)")
     add("--patients", type=Path, help="CSV with path and patient, for a data set without patients")
     add("--changed-data", action="store_true", help="begin anew although the store knows the data set with other files")
-    add("--split", choices=("slice", "group"), help=f"what stays together in a fold (paper: {paper.split})")
+    add(
+        "--split",
+        choices=("slice", "group"),
+        help=f"what stays together in a fold (paper: {paper.split}); groups are those of --groups, else the data set's "
+        "patients, else slices that look alike",
+    )
+    add("--groups", type=Path, help="CSV with path and patient, as data.grouping writes it, to split by")
     add("--rounds", type=int, help=f"repetitions of the cross-validation (paper: {paper.rounds})")
     add("--folds", type=int, help=f"folds a round (paper: {paper.folds})")
     add("--epochs", type=int, help=f"passes over the training slices (paper: {paper.epochs})")
@@ -123,15 +130,16 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace, settings: Settings, console: Console, began: float) -> int:
-    _check_options(options)
     preset = PRESETS[options.preset]
     protocol = _protocol(options, preset)
+    _check_options(options, protocol)
     networks = select_networks(options.networks or preset.networks)
     engine = _engine(options)
     store = open_store(options.store, settings.results_folder)
     dataset = _dataset(options, preset, settings)
     for warning in dataset.warnings:
         console.print(f"[yellow]Warning:[/] {warning}", highlight=False)
+    groups = _groups(options, protocol, dataset, settings, console)
     campaign = Campaign(
         networks=networks,
         protocol=protocol,
@@ -144,6 +152,7 @@ def _run(options: argparse.Namespace, settings: Settings, console: Console, bega
         curve_every=options.curve_every,
         backups=settings.cache_folder / "epochs",
         command=_command(options),
+        groups=groups,
     )
     if not options.changed_data:
         campaign.check_unchanged()
@@ -180,11 +189,13 @@ def _run(options: argparse.Namespace, settings: Settings, console: Console, bega
     return 0
 
 
-def _check_options(options: argparse.Namespace) -> None:
+def _check_options(options: argparse.Namespace, protocol: Protocol) -> None:
     if options.time_limit is not None and not options.time_limit > 0:
         raise CovidCoreError(f"Expected a time limit above 0 minutes. Received: {options.time_limit:g}.")
     if options.export_networks and not options.export:
         raise CovidCoreError("Expected a folder for the networks. Received none. Name it, --export FOLDER.")
+    if options.groups and protocol.split != "group":
+        raise CovidCoreError("Expected --split group with --groups. Received: a split by slice. Add it, or drop it.")
 
 
 def _deadline(options: argparse.Namespace, campaign: Campaign, began: float) -> Deadline | None:
@@ -242,6 +253,21 @@ def _dataset(options: argparse.Namespace, preset: Preset, settings: Settings) ->
     return replace(load_dataset(root / "manifest.csv", options.positive), name="phantom")
 
 
+def _groups(
+    options: argparse.Namespace, protocol: Protocol, dataset: Dataset, settings: Settings, console: Console
+) -> Groups | None:
+    """What a split by group keeps together beside the data set's own patients."""
+    if options.groups:
+        return Groups.named(patients_of_table(options.groups, dataset), "table")
+    if protocol.split != "group" or dataset.groups is not None:
+        return None
+    from covid_core.data.grouping import look_alike_groups  # needed for data sets without patients only
+
+    with _progress(console) as progress:
+        bar = progress.add_task("grouping", total=len(dataset))
+        return look_alike_groups(dataset, settings.cache_folder, lambda done, _: progress.update(bar, completed=done))
+
+
 def _command(options: argparse.Namespace) -> str:
     """The command that trains the same networks again, without this machine's paths."""
     words = ["python", "train_all.py", "--preset", options.preset]
@@ -253,6 +279,8 @@ def _command(options: argparse.Namespace) -> str:
         words += ["--positive", options.positive]
     if options.patients:
         words += ["--patients", f"path/to/{options.patients.name}"]
+    if options.groups:
+        words += ["--groups", f"path/to/{options.groups.name}"]
     for name in ("split", "rounds", "folds", "epochs", "size", "batch_size", "learning_rate", "seed", "precision"):
         value = getattr(options, name)
         if value is not None:
@@ -276,6 +304,8 @@ def _print_plan(console: Console, campaign: Campaign, left: list[Task], listed: 
         f"Protocol    {protocol.size} px, {protocol.epochs} epochs, {protocol.rounds} x {protocol.folds} folds by "
         f"{protocol.split}, batch {_batch_sizes(campaign)}, seed {protocol.seed}"
     )
+    if protocol.split == "group":
+        console.print(f"Groups      {_origin(campaign)}")
     console.print(f"Experiment  {campaign.experiment.id}")
     console.print(f"Folds       {total} in all, {total - len(left)} done, {len(left)} left")
     guess = estimate(left, campaign)
@@ -289,6 +319,15 @@ def _print_plan(console: Console, campaign: Campaign, left: list[Task], listed: 
             table.add_row(task.model, *map(str, (fold.round, fold.fold, len(fold.train), len(fold.test))), state)
         console.print(table)
         console.print("Files were listed, not opened: the run begins by reading every slice, and names bad ones.")
+
+
+def _origin(campaign: Campaign) -> str:
+    """How many groups a split by group keeps together, and where they come from."""
+    groups, patients = campaign.groups, campaign.dataset.groups
+    if groups is None:
+        return f"{len(set(patients))} patients of the data set" if patients else "none"
+    guess = ": a guess, not patients (--groups FILE names them)" if groups.origin == "likeness" else ""
+    return f"{groups.count} {ORIGINS[groups.origin]}{guess}"
 
 
 def _batch_sizes(campaign: Campaign) -> str:

@@ -10,8 +10,8 @@ from covid_core.results.published import STUDY, XDNN_F1
 from covid_core.ui.choices import choose
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.frame import frame
-from covid_core.ui.results import leaderboard_rows
-from covid_core.ui.tables import leaderboard_table, row_labels
+from covid_core.ui.results import leaderboard_rows, split_rows
+from covid_core.ui.tables import leaderboard_table, row_labels, split_table
 
 METHOD_OF = {label: name for name, label in METHODS.items()}
 METRIC_OF = {label: name for name, label in METRIC_LABELS.items()}
@@ -40,6 +40,7 @@ method_name = choose(
 metric, method = METRIC_OF[metric_label], METHOD_OF[method_name]
 with shown_errors():
     rows = leaderboard_rows(method)
+    gaps = split_rows(rows)
 drawn = rows["drawn"].dropna().unique().tolist()
 st.caption(
     MEANINGS[method]
@@ -68,7 +69,8 @@ if rows.empty:
 
 rows = rows.assign(label=row_labels(rows))
 count = f"{len(rows)} row{'s' if len(rows) > 1 else ''}"
-st.subheader(f"{count} by {metric_label if metric == 'f1' else metric_label.lower()}", anchor=False)
+metric_name = metric_label if metric == "f1" else metric_label.lower()
+st.subheader(f"{count} by {metric_name}", anchor=False)
 leaderboard_table(rows, metric)
 hint = " Choose the source Measured to see those of this software alone." if measured and source == "All" else ""
 single = " A row of a single fold has no interval: one fold does not show how far folds differ."
@@ -100,3 +102,16 @@ st.caption(
     "Pale bars are published, full bars measured. Intervals that reach above 1 in print end at 1 in the chart. "
     f"Published: {STUDY.citation}"
 )
+
+shown = gaps[gaps["experiment_group"].isin(rows["experiment"]) & gaps["model"].isin(rows["model"])]
+if len(shown):
+    st.subheader("By slice and by group", anchor=False)
+    split_table(shown, metric)
+    mean, networks = shown[f"{metric}_gap"].mean(), shown["model"].nunique()
+    st.caption(
+        f"The gap is the mean by slice minus the mean by group, all else alike; on average over "
+        f"{networks} network{'s' if networks > 1 else ''} {metric_name} is {abs(mean):.4f} "
+        f"{'higher' if mean >= 0 else 'lower'} by slice. By slice, a network can know a test slice by its neighbours "
+        "of the same patient; by group it cannot, as far as the groups are right: look-alike groups are a guess. The "
+        "two splits test other folds, so their intervals say how far a gap can be trusted."
+    )

@@ -5,12 +5,13 @@ import json
 import streamlit as st
 
 from covid_core import charts
+from covid_core.results.leaderboard import groups_origin
 from covid_core.ui.campaigns import campaign_state, curve_points, fold_names, quantities
 from covid_core.ui.choices import choose
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.frame import frame
 from covid_core.ui.results import results_store
-from covid_core.ui.tables import campaign_table, experiment_labels, hardware_table
+from covid_core.ui.tables import campaign_table, experiment_labels, hardware_table, split_text
 
 SHOWN_FOLDS = 5
 
@@ -108,7 +109,7 @@ st.subheader("Hardware and protocol", anchor=False)
 hardware_table(state.hardware)
 with st.expander("Protocol and data set", key="protocol"):
     st.markdown(
-        f"Data set **{experiment['dataset']}**, split by {'patient' if experiment['split'] == 'group' else 'slice'}."
+        f"Data set **{experiment['dataset']}**, split {split_text(experiment['split'], groups_origin(protocol))}."
     )
     st.caption(f"SHA-256 of its files and labels: `{experiment['dataset_digest']}`")
     st.json({"transform": json.loads(experiment["transform"]), "protocol": protocol})

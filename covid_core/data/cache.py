@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +68,25 @@ def decoded(
     return np.load(target, mmap_mode="r", allow_pickle=False)
 
 
+def refuse_unreadable(failures: Sequence[str], total: int) -> None:
+    """Refuse a data set with files that cannot be read.
+
+    Args:
+        failures: A line for each such file; nothing happens if there is none.
+        total: Number of slices.
+
+    Raises:
+        DatasetError: There are failures; the first ones are named.
+    """
+    if failures:
+        shown = "\n".join(failures[:SHOWN_FAILURES])
+        more = f"\nand {len(failures) - SHOWN_FAILURES} more" if len(failures) > SHOWN_FAILURES else ""
+        raise DatasetError(
+            f"Expected {total} readable slices. Received: {len(failures)} that cannot be read; "
+            f"repair or remove them:\n{shown}{more}"
+        )
+
+
 def _decode_into(
     file: Path,
     dataset: Dataset,
@@ -91,13 +110,7 @@ def _decode_into(
                 failures.append(failure)
             if observe:
                 observe(done, len(dataset))
-    if failures:
-        shown = "\n".join(failures[:SHOWN_FAILURES])
-        more = f"\nand {len(failures) - SHOWN_FAILURES} more" if len(failures) > SHOWN_FAILURES else ""
-        raise DatasetError(
-            f"Expected {len(dataset)} readable slices. Received: {len(failures)} that cannot be read; "
-            f"repair or remove them:\n{shown}{more}"
-        )
+    refuse_unreadable(failures, len(dataset))
     array.flush()
 
 

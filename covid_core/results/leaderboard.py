@@ -18,7 +18,7 @@ from covid_core.results.store import ResultsStore, whole_number
 
 DESCRIPTION = [
     *("source", "experiment", "model", "backbone", "variant", "family", "parameters_millions"),
-    *("dataset", "size", "split", "rounds", "folds", "epochs", "images_per_second", "drawn"),
+    *("dataset", "size", "split", "groups", "rounds", "folds", "epochs", "images_per_second", "drawn"),
 ]
 SCORES = [column for metric in METRICS for column in (metric, f"{metric}_low", f"{metric}_high", f"{metric}_pm")]
 COLUMNS = [*DESCRIPTION, *SCORES, "auc"]
@@ -43,11 +43,13 @@ def leaderboard(
     Returns:
         ``source`` (``"published"`` or ``"measured"``), ``experiment`` (id, ``"published"`` for published rows),
         ``model``, ``backbone``, ``variant``, ``family``, ``parameters_millions`` (as published, NaN for networks
-        outside the study), ``dataset``, ``size`` (pixels), ``split``, ``rounds`` (distinct rounds with a finished
-        fold), ``folds`` (finished folds), ``epochs``, ``images_per_second`` (mean), ``drawn`` (what the bootstrap drew,
-        ``"patients"`` or ``"slices"``; missing for other intervals); for each of ``METRICS`` the mean, ``_low`` and
-        ``_high`` inside 0-1, and ``_pm``, half the interval before it is cut off at 0 and 1; ``auc`` (mean). NaN where
-        unknown: speed and AUC of published rows, intervals of a single fold, a bootstrap without predictions.
+        outside the study), ``dataset``, ``size`` (pixels), ``split``, ``groups`` (what a split by group keeps together:
+        ``"patients"`` of the data set, or the origin of other groups; empty for a split by slice), ``rounds`` (distinct
+        rounds with a finished fold), ``folds`` (finished folds), ``epochs``, ``images_per_second`` (mean), ``drawn``
+        (what the bootstrap drew, ``"patients"`` or ``"slices"``; missing for other intervals); for each of ``METRICS``
+        the mean, ``_low`` and ``_high`` inside 0-1, and ``_pm``, half the interval before it is cut off at 0 and 1;
+        ``auc`` (mean). NaN where unknown: speed and AUC of published rows, intervals of a single fold, a bootstrap
+        without predictions.
 
     Raises:
         StoreError: The store cannot be read.
@@ -64,12 +66,26 @@ def leaderboard(
     return table.sort_values(["sensitivity", "f1", "model"], ascending=[False, False, True], ignore_index=True)
 
 
+def groups_origin(protocol: dict[str, Any]) -> str:
+    """Where the groups of a split by group come from.
+
+    Args:
+        protocol: Of the experiment.
+
+    Returns:
+        ``"patients"`` of the data set, which its digest covers, or the origin that the protocol states.
+    """
+    groups = protocol.get("groups")
+    return str(groups.get("origin")) if isinstance(groups, dict) else "patients"
+
+
 def _published(published: pd.DataFrame) -> pd.DataFrame:
     table = published.assign(
         experiment="published",
         dataset=STUDY.dataset,
         size=STUDY.size,
         split=STUDY.split,
+        groups="",
         rounds=STUDY.rounds,
         folds=STUDY.rounds * STUDY.folds,
         epochs=STUDY.epochs,
@@ -104,6 +120,8 @@ def _measured(folds: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     table["per_round"] = table["protocol"].map(per_round)
     table["drawn"] = pd.NA
     table["source"] = "measured"
+    origins = {text: groups_origin(protocol) for text, protocol in protocols.items()}
+    table["groups"] = table["protocol"].map(origins).where(table["split"] == "group", "")
     epochs = {text: whole_number(protocol.get("epochs")) for text, protocol in protocols.items()}
     table["epochs"] = table["protocol"].map(epochs)
     table[_COUNTS] = table[_COUNTS].astype("Int64")

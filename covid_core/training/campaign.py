@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from covid_core.data.groups import Groups
 from covid_core.data.sources import Dataset
 from covid_core.data.splits import repeated_folds
 from covid_core.errors import DatasetError, LibraryError, ProtocolError
@@ -37,6 +38,7 @@ class Campaign:
         curve_every: Epochs between two tests for the learning curve, 0 for none.
         backups: Folder for folds in flight, so that a kill costs minutes of a long fold; None for no backups.
         command: The command that repeats this campaign, for the cards.
+        groups: What stays together in a split by group; None takes the patients that the data set itself names.
 
     Raises:
         DatasetError: The data set is packed at another size or interpolation than the protocol's.
@@ -53,6 +55,7 @@ class Campaign:
     curve_every: int = 5
     backups: Path | None = None
     command: str = ""
+    groups: Groups | None = None
 
     def __post_init__(self) -> None:
         self.dataset.check_packing(self.protocol.size, self.protocol.interpolation)
@@ -61,11 +64,13 @@ class Campaign:
     def experiment(self) -> Experiment:
         """What the campaign's folds are filed under."""
         packing = self.dataset.packing
+        # the data set's own patients are part of its digest already
+        groups = {"groups": self.groups.identity()} if self._is_by_group and self.groups else {}
         return Experiment(
             dataset=self.dataset.name,
             dataset_digest=self.dataset.digest,
             transform=self.protocol.transform() | ({"packing": packing.transform()} if packing else {}),
-            protocol=self.protocol.identity(),
+            protocol=self.protocol.identity() | groups,
             split=self.protocol.split,
         )
 
@@ -83,18 +88,24 @@ class Campaign:
             command=self.command,
         )
 
+    @property
+    def _is_by_group(self) -> bool:
+        return self.protocol.split == "group"
+
     def tasks(self) -> list[Task]:
         """All folds of all networks: network by network, so that each is built and traced once.
 
         Raises:
             DatasetError: Split by group without patient ids, or too few slices or patients for the folds.
         """
-        groups = self.dataset.groups if self.protocol.split == "group" else None
-        if self.protocol.split == "group" and groups is None:
-            raise DatasetError(
-                "Expected patient ids for a split by group. Received: a data set without them. "
-                "Name a CSV with the columns path and patient, --patients FILE."
-            )
+        groups = None
+        if self._is_by_group:
+            groups = self.groups.numbers if self.groups else self.dataset.groups
+            if groups is None:
+                raise DatasetError(
+                    "Expected patient ids for a split by group. Received: a data set without them. "
+                    "Name a CSV with the columns path and patient, --groups FILE."
+                )
         protocol = self.protocol
         unknown = [number for number in self.only_folds if not 1 <= number <= protocol.folds]
         if unknown:

@@ -145,7 +145,7 @@ def card_details(card: Card) -> None:
             "Data set": f"{card.dataset}, SHA-256 {card.dataset_digest[:12]}…",
             "Fold": f"round {card.round}, fold {card.fold} of {card.protocol.get('folds', '?')}, held out",
             "Training": f"{card.protocol.get('epochs', '?')} epochs, {card.input_size} × {card.input_size} pixels, "
-            f"split by {'patient' if card.protocol.get('split') == 'group' else 'slice'}",
+            f"split by {card.protocol.get('split', 'slice')}",
             "Finished": card.date,
             "Ran on": ", ".join(value for value in card.facts.values() if value),
             "Weights": f"{card.weights_dtype}, {card.weights}; storing them moved no held-out probability by more "

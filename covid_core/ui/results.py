@@ -8,6 +8,7 @@ import streamlit as st
 from covid_core.results.exchange import open_store
 from covid_core.results.leaderboard import leaderboard
 from covid_core.results.patients import known_patients
+from covid_core.results.split_gap import split_gaps
 from covid_core.results.store import ResultsStore
 from covid_core.settings import Settings
 
@@ -34,6 +35,15 @@ def leaderboard_rows(method: str) -> pd.DataFrame:
     store, settings = results_store(), Settings.from_environment()
     patients = known_patients(settings.results_folder) if method == "groups" else {}
     return _rows(store, settings.store_url, store.revision(), method, patients)
+
+
+def split_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """``results.split_gap.split_gaps`` of some rows of the leaderboard.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    return split_gaps(rows, results_store().experiments())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

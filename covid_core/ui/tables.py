@@ -7,16 +7,17 @@ import json
 import pandas as pd
 import streamlit as st
 
+from covid_core.results.leaderboard import groups_origin
 from covid_core.results.metrics import METRIC_LABELS, METRICS
 
-_SPLITS = {"slice": "by slice", "group": "by patient"}
+_BY_GROUP = {"patients": "by patient", "table": "by table", "likeness": "by look-alikes"}
 
 
 def row_labels(rows: pd.DataFrame) -> pd.Series:
     """A name for each row of a leaderboard that tells it from the others.
 
-    Published rows are called by their network; measured ones add data set, size, rounds and folds, and the experiment
-    where even that is the same.
+    Published rows are called by their network; measured ones add data set, size, rounds and folds, what a split by
+    group keeps together, and the experiment where even that is the same.
 
     Args:
         rows: As ``results.leaderboard.leaderboard`` gives them.
@@ -26,6 +27,16 @@ def row_labels(rows: pd.DataFrame) -> pd.Series:
     """
     labels = rows["model"].where(rows["source"] == "published", rows["model"] + " · " + rows.apply(_facts, axis=1))
     return labels.where(~labels.duplicated(keep=False), labels + " · " + rows["experiment"].str[:6])
+
+
+def split_text(split: str, groups: str) -> str:
+    """What is kept apart between training and test, in words.
+
+    Args:
+        split: Of the experiment.
+        groups: Where its groups come from, see ``results.leaderboard.leaderboard``.
+    """
+    return {"slice": "by slice", "group": _BY_GROUP.get(groups, "by group")}.get(split, split)
 
 
 def score_text(mean: float, half_width: float) -> str:
@@ -52,10 +63,13 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
         metric: The score that stands first.
     """
     scores = [metric, *(name for name in METRICS if name != metric)]
+    split = {"Split": [split_text(*pair) for pair in zip(rows["split"], rows["groups"], strict=True)]}
+    differ = rows["split"].nunique() > 1  # then it stands where it is seen
     table = pd.DataFrame(
         {
             "Network": rows["model"],
             "Source": rows["source"],
+            **(split if differ else {}),
             "Folds": rows["folds"],
             **{
                 METRIC_LABELS[name]: [score_text(*pair) for pair in zip(rows[name], rows[f"{name}_pm"], strict=True)]
@@ -63,7 +77,7 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
             },
             "Parameters": rows["parameters_millions"],
             "Data set": rows["dataset"],
-            "Split": rows["split"].map(_SPLITS).fillna(rows["split"]),
+            **split,
             "Size": rows["size"],
             "Rounds": rows["rounds"],
             "Epochs": rows["epochs"],
@@ -91,14 +105,58 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
             "Rounds": number(width=70, help="Rounds of cross-validation with a finished fold"),
             "Folds": number(width=58, help="Finished folds over all rounds"),
             "Epochs": number(width=70),
-            "Split": text(width=85, help="What is kept apart between training and test"),
+            "Split": text(width=110, help="What is kept apart between training and test"),
+        },
+    )
+
+
+def split_table(gaps: pd.DataFrame, metric: str) -> None:
+    """Draw networks measured under both splits, and what they lose.
+
+    Args:
+        gaps: As ``results.split_gap.split_gaps`` gives them, at least one row.
+        metric: The score that is shown under both splits.
+    """
+    by_slice, by_group = (
+        [score_text(*pair) for pair in zip(gaps[f"{metric}_{split}"], gaps[f"{metric}_pm_{split}"], strict=True)]
+        for split in ("slice", "group")
+    )
+    table = pd.DataFrame(
+        {
+            "Network": gaps["model"],
+            "By slice": by_slice,
+            "By group": by_group,
+            **{
+                f"{METRIC_LABELS[name]} gap": gaps[f"{name}_gap"]
+                for name in [metric, *(name for name in METRICS if name != metric)]
+            },
+            "Groups": [split_text("group", origin) for origin in gaps["groups"]],
+            "Folds by slice": gaps["folds_slice"],
+            "Folds by group": gaps["folds_group"],
+            "Data set": gaps["dataset"],
+            "Size": gaps["size"],
+        }
+    )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table,
+        key="splits",
+        hide_index=True,
+        column_config={
+            "Network": st.column_config.TextColumn(pinned=True, width=190),
+            **{
+                f"{METRIC_LABELS[name]} gap": number(format="%+.4f", help="Mean by slice minus mean by group")
+                for name in METRICS
+            },
+            "Size": number(format="%d px", width=70),
         },
     )
 
 
 def _facts(row: pd.Series) -> str:
     size = "" if pd.isna(row["size"]) else f"{row['size']} px, "
-    return f"{row['dataset']}, {size}{_number(row['rounds'], 'round')}, {_number(row['folds'], 'fold')}"
+    split = f", {split_text('group', row['groups'])}" if row["split"] == "group" else ""
+    return f"{row['dataset']}, {size}{_number(row['rounds'], 'round')}, {_number(row['folds'], 'fold')}{split}"
 
 
 def _number(count: int, noun: str) -> str:
@@ -116,14 +174,13 @@ def experiment_labels(experiments: pd.DataFrame) -> dict[str, str]:
     """
     labels = {}
     for row in experiments.itertuples():
-        transform, epochs = json.loads(row.transform), json.loads(row.protocol).get("epochs")
+        transform, protocol = json.loads(row.transform), json.loads(row.protocol)
+        epochs, split = protocol.get("epochs"), split_text(row.split, groups_origin(protocol))
         size, packing = transform.get("size"), transform.get("packing")
         facts = [f"{size} px"] * (size is not None) + [f"{epochs} epochs"] * (epochs is not None)
         if isinstance(packing, dict):
             facts.append(f"WebP {packing.get('quality')}")
-        labels[
-            " · ".join([row.dataset or "unnamed data set", *facts, _SPLITS.get(row.split, row.split), row.id[:6]])
-        ] = row.id
+        labels[" · ".join([row.dataset or "unnamed data set", *facts, split, row.id[:6]])] = row.id
     return labels
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
-from made_up_campaign import fold_result
+from made_up_campaign import EXPERIMENT, fold_result
 
 from covid_core.results.published import XDNN_F1
+from covid_core.results.records import Experiment
 
 
 def table(app) -> pd.DataFrame:
@@ -78,6 +80,45 @@ def test_residual_networks_are_a_variant_of_their_own(open_page, full_store):
     assert chart(app)["layer"][0]["encoding"]["color"]["scale"]["domain"] == ["ResNet"]
     app.selectbox(key="variant").select("Modified").run()
     assert set(table(app)["Variant"]) == {"modified"}
+
+
+def by_group(store, origin: str, missed: int) -> Experiment:
+    """The folds of the full store once more, split by group."""
+    protocol = EXPERIMENT.protocol | {"groups": {"origin": origin, "digest": "00ff"}}
+    experiment = replace(EXPERIMENT, split="group", protocol=protocol)
+    store.add_experiment(experiment)
+    folds = [fold_result("EfficientNetB0", fold, counts=(10 - missed, 1, 9, missed)) for fold in (1, 2, 3)]
+    store.add_folds([replace(fold, experiment=experiment.id, predictions=None) for fold in folds])
+    return experiment
+
+
+def test_without_both_splits_nothing_is_said_of_a_gap(open_page, full_store):
+    app = open_page("leaderboard")
+    assert len(app.dataframe) == 1
+    assert not any("by slice" in caption.value for caption in app.caption)
+
+
+def test_both_splits_stand_side_by_side_with_the_gap(open_page, full_store):
+    by_group(full_store, "likeness", missed=4)
+    app = open_page("leaderboard", source="Measured")
+    assert sorted(table(app)["Split"]) == ["by look-alikes", "by slice", "by slice"]
+    gaps = app.dataframe[1].value
+    assert gaps["Network"].tolist() == ["EfficientNetB0"]
+    assert gaps.loc[0, "By slice"].startswith("0.9000 ± ")
+    assert gaps.loc[0, "By group"].startswith("0.6000")
+    assert gaps.loc[0, "Sensitivity gap"] == pytest.approx(0.3)
+    assert gaps.loc[0, ["Groups", "Folds by slice", "Folds by group"]].tolist() == ["by look-alikes", 3, 3]
+    assert any("over 1 network sensitivity is 0.3000 higher by slice" in caption.value for caption in app.caption)
+    assert any(", by look-alikes" in label for label in chart(app)["layer"][0]["encoding"]["y"]["sort"])
+
+
+def test_the_gap_follows_metric_and_filters(open_page, full_store):
+    by_group(full_store, "table", missed=4)
+    app = open_page("leaderboard", metric="Specificity")
+    assert app.dataframe[1].value.columns[3] == "Specificity gap"
+    assert app.dataframe[1].value.loc[0, "Specificity gap"] == pytest.approx(0)
+    assert len(open_page("leaderboard", source="Published").dataframe) == 1
+    assert len(open_page("leaderboard", variant="Modified").dataframe) == 1
 
 
 @pytest.mark.parametrize(

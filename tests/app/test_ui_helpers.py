@@ -16,7 +16,7 @@ from covid_core.results.records import Experiment
 from covid_core.ui.campaigns import campaign_state, curve_points
 from covid_core.ui.errors import plain
 from covid_core.ui.networks import card_labels, same_fold
-from covid_core.ui.tables import experiment_labels, probability_text, row_labels, score_text
+from covid_core.ui.tables import experiment_labels, probability_text, row_labels, score_text, split_text
 
 
 def card(name: str, **changes: object) -> Card:
@@ -80,6 +80,17 @@ def test_experiments_are_told_apart(full_store):
     assert f"synthetic slices · 64 px · 3 epochs · WebP 90 · by slice · {packed.id[:6]}" in experiment_labels(
         full_store.experiments()
     )
+
+
+def test_a_split_says_what_it_keeps_together(full_store):
+    by_patient = replace(EXPERIMENT, split="group")
+    guessed = replace(by_patient, protocol=EXPERIMENT.protocol | {"groups": {"origin": "likeness", "digest": "00ff"}})
+    for experiment in (by_patient, guessed):
+        full_store.add_experiment(experiment)
+    labels = experiment_labels(full_store.experiments())
+    assert f"synthetic slices · 64 px · 3 epochs · by patient · {by_patient.id[:6]}" in labels
+    assert f"synthetic slices · 64 px · 3 epochs · by look-alikes · {guessed.id[:6]}" in labels
+    assert (split_text("slice", ""), split_text("group", "elsewhere")) == ("by slice", "by group")
 
 
 def test_cards_of_one_fold_are_told_apart():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from tiny import bright_or_dark, bright_or_dark_dataset, tiny_network
 
+from covid_core.data.groups import Groups
 from covid_core.data.sources import Packing
 from covid_core.errors import DatasetError, ProtocolError
 from covid_core.models import library
@@ -124,6 +125,41 @@ def test_split_by_group_needs_patients_and_is_another_experiment(campaign):
         assert not set(groups[task.fold.train]) & set(groups[task.fold.test])
     with pytest.raises(DatasetError, match="patient ids"):
         replace(by_group, dataset=replace(campaign.dataset, groups=None)).tasks()
+
+
+def test_groups_beside_the_data_set_are_part_of_the_experiment(campaign):
+    by_patient = replace(campaign, protocol=replace(PROTOCOL, split="group"))
+    names = [f"g{number // 6}" for number in range(len(LABELS))]
+    by_table, by_likeness = (replace(by_patient, groups=Groups.named(names, kind)) for kind in ("table", "likeness"))
+    others = replace(by_patient, groups=Groups.named(reversed(names[3:] + names[:3]), "table"))
+    identities = {one.experiment.id for one in (campaign, by_patient, by_table, by_likeness, others)}
+    assert len(identities) == 5
+    assert by_table.experiment.protocol["groups"] == by_table.groups.identity()
+    for task in by_table.tasks():
+        assert not {names[at] for at in task.fold.train} & {names[at] for at in task.fold.test}
+
+
+def test_what_groups_are_called_changes_neither_experiment_nor_folds(campaign):
+    names = [number // 6 for number in range(len(LABELS))]
+    by_group = replace(campaign, protocol=replace(PROTOCOL, split="group"))
+    one, other = (
+        replace(by_group, groups=Groups.named(called, "table")) for called in (names, [f"z{-name}" for name in names])
+    )
+    assert one.experiment.id == other.experiment.id
+    for first, second in zip(one.tasks(), other.tasks(), strict=True):
+        np.testing.assert_array_equal(first.fold.test, second.fold.test)
+
+
+def test_experiments_of_before_keep_their_identity(campaign):
+    """The first id stands in results/measured; the second was computed before groups beside a data set existed."""
+    shipped = replace(Protocol(epochs=40, size=128).with_batch_size(16), seed=0)
+    digest = "ae3c0561eab1a15046b4fe3cd4104deb534486c02494123ac875666bd624f4d8"
+    dataset = replace(campaign.dataset, digest=digest)
+    groups = Groups.named(range(len(LABELS)), "table")
+    for by_slice in (replace(campaign, dataset=dataset, protocol=shipped, groups=each) for each in (None, groups)):
+        assert by_slice.experiment.id == "01337bf67ab54463"
+    by_patient = replace(campaign, dataset=dataset, protocol=replace(shipped, split="group"))
+    assert by_patient.experiment.id == "159d6323dc70c496"
 
 
 def test_single_folds_can_be_chosen(campaign):

@@ -76,6 +76,7 @@ def test_dry_run_lists_the_folds_and_trains_nothing(places, tiny, capsys):
         (["--preset", "quick", "--time-limit", "0"], "above 0"),
         (["--preset", "quick", "--time-limit", "nan"], "above 0"),
         (["--preset", "quick", "--export-networks"], "--export FOLDER"),
+        (["--preset", "quick", "--groups", "groups.csv"], "--split group"),
     ],
 )
 def test_what_cannot_run_is_refused_with_a_reason(places, capsys, flags, reason):
@@ -108,6 +109,53 @@ def test_the_command_on_a_card_names_no_place_of_this_machine(places, tiny, tmp_
     assert str(tmp_path) not in card.path.read_text()
     assert "--dataset path/to/slices" in card.command
     assert card.command.endswith("--only-fold 1")
+
+
+def plan(capsys, *flags):
+    """What the plan says of the groups, and the experiment."""
+    assert train_all.main([*flags, "--networks", "VGG16", "--folds", "2", "--rounds", "1", "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    said = {line.split()[0]: line for line in lines if line.startswith(("Groups", "Experiment"))}
+    return said.get("Groups", ""), said["Experiment"].split()[1]
+
+
+def test_a_split_by_group_says_where_its_groups_come_from(places, tmp_path, capsys):
+    from covid_core.data.phantom import write_dataset
+
+    root = write_dataset(tmp_path / "slices", patients=6, slices_per_patient=2, size=64)
+    manifest = root / "manifest.csv"
+    nothing, by_slice = plan(capsys, "--dataset", str(root))
+    assert nothing == ""
+    by_group = ["--split", "group", "--dataset"]
+    made, by_likeness = plan(capsys, *by_group, str(root))
+    assert "of slices that look alike: a guess, not patients" in made
+    table, by_table = plan(capsys, *by_group, str(root), "--groups", str(manifest))
+    assert table == "Groups      6 from a table"
+    own, by_patient = plan(capsys, *by_group, str(manifest))
+    assert own == "Groups      6 patients of the data set"
+    assert len({by_slice, by_likeness, by_table, by_patient}) == 4
+    assert plan(capsys, *by_group, str(root)) == (made, by_likeness)
+    assert train_all.main([*by_group, str(root), "--groups", "absent.csv"]) == train_all.EXIT_USAGE
+    assert "Expected a readable CSV file" in capsys.readouterr().out
+
+
+def test_both_splits_land_in_one_store_and_the_gap_between_them_is_known(places, tiny, tmp_path):
+    from covid_core.data.phantom import write_dataset
+    from covid_core.results.leaderboard import leaderboard
+    from covid_core.results.split_gap import split_gaps
+
+    root = write_dataset(tmp_path / "slices", patients=6, slices_per_patient=4, size=64)
+    flags = ["--dataset", str(root), *SMALL[2:], "--folds", "2", "--rounds", "1", "--batch-size", "8", "--seed", "3"]
+    assert train_all.main(flags) == 0
+    assert train_all.main([*flags, "--split", "group", "--groups", str(root / "manifest.csv")]) == 0
+    store = ResultsStore(os.environ["COVID_STORE"])
+    (gap,) = split_gaps(leaderboard(store), store.experiments()).to_dict("records")
+    assert (gap["model"], gap["groups"], gap["folds_slice"], gap["folds_group"]) == ("VGG16", "table", 2, 2)
+    tested = store.predictions(gap["experiment_group"])
+    patients = tested.assign(patient=tested["slice"].str.extract(r"(phantom-\d+)"))
+    assert (patients.groupby("patient")["fold"].nunique() == 1).all()
+    (card,) = [card for card in library.list_networks([places / "networks"])["VGG16"] if "group" in card.command]
+    assert "--groups path/to/manifest.csv --split group" in card.command
 
 
 @pytest.fixture
