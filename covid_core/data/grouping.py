@@ -36,7 +36,7 @@ from covid_core.data.sources import Dataset
 from covid_core.errors import CovidCoreError, DatasetError, SliceError
 
 THRESHOLD = 0.0
-"""Groups are joined while their pairs have, on average (of logarithms), at most 10 ** THRESHOLD strangers as much alike.
+"""Groups are joined while their pairs have, on average of the logarithms, at most 10 ** THRESHOLD strangers as alike.
 
 One stranger is where likeness stops to mean anything; on half of the patients of COVID-CT it is the best of fifteen
 thresholds (``benchmarks.grouping``), too. Generated patients are found better with a higher one.

@@ -10,7 +10,7 @@ import streamlit as st
 from covid_core.results.leaderboard import groups_origin
 from covid_core.results.metrics import METRIC_LABELS, METRICS
 
-_BY_GROUP = {"patients": "by patient", "table": "by table", "likeness": "by look-alikes"}
+_BY_GROUP = {"patients": "by patient", "table": "by listed groups", "likeness": "by look-alikes"}
 
 
 def row_labels(rows: pd.DataFrame) -> pd.Series:
