@@ -1,0 +1,171 @@
+"""How well a label can be told from each cue: simple classifiers, cross-validated by slice and by group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from covid_core.data.audit.cues import CUES, NEAREST, Cue, classifier
+from covid_core.data.audit.facts import SliceFacts
+from covid_core.data.audit.scores import (
+    Estimate,
+    area_under_curve,
+    balanced_accuracy,
+    chance_p,
+    difference_of_balanced_accuracies,
+)
+from covid_core.data.splits import Fold, repeated_folds
+
+FOLDS = 5
+SLICE, GROUP = "slice", "group"
+
+
+@dataclass(frozen=True)
+class Told:
+    """How well one classifier tells the label from one cue under one split.
+
+    Args:
+        cue: Name of the cue.
+        classifier: Name of the classifier.
+        split: ``"slice"`` or ``"group"``.
+        balanced_accuracy: On slices that were held out; chance is 0.5.
+        auc: Area under the ROC curve; chance is 0.5.
+        p: That the scores know nothing of the label, one-sided.
+        constant: Whether the cue is the same in every slice, so that there is nothing to tell.
+    """
+
+    cue: str
+    classifier: str
+    split: str
+    balanced_accuracy: Estimate
+    auc: Estimate
+    p: float
+    constant: bool = False
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How much better one classifier seems to be when slices of one group stand on both sides of the split.
+
+    Args:
+        cue: Name of the cue.
+        classifier: Name of the classifier.
+        difference: Balanced accuracy by slice less that by group.
+    """
+
+    cue: str
+    classifier: str
+    difference: Estimate
+
+
+def tell(
+    facts: SliceFacts, groups: np.ndarray, seed: int = 0, observe: Callable[[int, int], None] | None = None
+) -> tuple[tuple[Told, ...], tuple[Gap, ...]]:
+    """Try every cue under every split that the data set has room for.
+
+    Args:
+        facts: Of ``N`` slices, two of each class or more.
+        groups: int64 ``(N,)``, numbers of patients.
+        seed: Of the splits.
+        observe: Called with (classifiers done, classifiers in all).
+
+    Returns:
+        What was told, and the gap between both splits for each classifier. By group only where a group has more than
+        one slice and each class has two groups or more.
+    """
+    splits = _splits(facts.positive, groups, seed)
+    tries = [(cue, name, split) for cue in CUES for name in cue.classifiers for split in splits]
+    told: list[Told] = []
+    right: dict[tuple[str, str, str], np.ndarray] = {}
+    for done, (cue, name, split) in enumerate(tries, start=1):
+        features = cue.features(facts)
+        constant = bool((features == features[0]).all())
+        scores = np.full(len(facts), 0.5) if constant else _held_out(features, facts.positive, splits[split], name)
+        right[cue.name, name, split] = (scores > 0.5) == facts.positive
+        told.append(_judge(cue, name, split, scores, facts.positive, groups, constant))
+        if observe:
+            observe(done, len(tries))
+    gaps = [
+        Gap(
+            cue.name,
+            name,
+            difference_of_balanced_accuracies(
+                right[cue.name, name, SLICE], right[cue.name, name, GROUP], facts.positive, groups
+            ),
+        )
+        for cue in CUES
+        for name in cue.classifiers
+        if GROUP in splits
+    ]
+    return tuple(told), tuple(gaps)
+
+
+def recognition_gap(facts: SliceFacts, chosen: np.ndarray, groups: np.ndarray, seed: int = 0) -> Estimate | None:
+    """What a nearest neighbour on 16 × 16 thumbnails gains from having seen other slices of a group.
+
+    Args:
+        facts: Of ``N`` slices.
+        chosen: int64 ``(n,)``, positions of the slices to use.
+        groups: int64 ``(N,)``, numbers of patients.
+        seed: Of the splits.
+
+    Returns:
+        Balanced accuracy by slice less that by group; None where the splits cannot be made.
+    """
+    positive, groups = facts.positive[chosen], groups[chosen]
+    splits = _splits(positive, groups, seed)
+    if GROUP not in splits:
+        return None
+    features = facts.thumbnails_16[chosen].reshape(len(chosen), -1).astype(np.float32)
+    by_slice, by_group = (
+        (_held_out(features, positive, splits[split], NEAREST) > 0.5) == positive for split in (SLICE, GROUP)
+    )
+    return difference_of_balanced_accuracies(by_slice, by_group, positive, groups)
+
+
+def _splits(positive: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, list[Fold]]:
+    def folds_for(names: np.ndarray) -> int:
+        return min(FOLDS, *(len(np.unique(names[side])) for side in (positive, ~positive)))
+
+    labels, splits = positive.astype(np.int64), {}
+    by_slice, by_group = folds_for(np.arange(len(labels))), folds_for(groups)
+    if by_slice >= 2:
+        splits[SLICE] = list(repeated_folds(labels, 1, by_slice, seed))
+    if by_group >= 2 and len(np.unique(groups)) < len(groups):
+        splits[GROUP] = list(repeated_folds(labels, 1, by_group, seed, groups.astype(str)))
+    return splits
+
+
+def _held_out(features: np.ndarray, positive: np.ndarray, folds: Sequence[Fold], name: str) -> np.ndarray:
+    """Probability of the positive class, float64 ``(N,)``, of each slice by a classifier that has not seen it."""
+    scores = np.full(len(positive), 0.5)
+    for fold in folds:
+        if len(np.unique(positive[fold.train])) < 2:
+            continue  # one large group holds all of a class: nothing can be learned without it
+        fitted = classifier(name).fit(features[fold.train], positive[fold.train])
+        scores[fold.test] = fitted.predict_proba(features[fold.test])[:, 1]
+    return scores
+
+
+def _judge(
+    cue: Cue,
+    name: str,
+    split: str,
+    scores: np.ndarray,
+    positive: np.ndarray,
+    groups: np.ndarray,
+    constant: bool,
+) -> Told:
+    if constant:
+        chance = Estimate(0.5, 0.5, 0.5)
+        return Told(cue.name, name, split, chance, chance, 1.0, True)
+    return Told(
+        cue.name,
+        name,
+        split,
+        balanced_accuracy((scores > 0.5) == positive, positive, groups),
+        area_under_curve(scores, positive, groups),
+        chance_p(scores, positive, groups),
+    )
