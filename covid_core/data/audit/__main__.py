@@ -32,7 +32,7 @@ from covid_core.data.dataset import load_dataset
 from covid_core.errors import CovidCoreError, DatasetError
 
 EXIT_FINDINGS, EXIT_USAGE = 1, 2
-WIDTH = 150  # of a file or a pipe, which have none: wide enough for the table
+WIDTH = 180  # of a file or a pipe, which have none: wide enough for the table
 _COLOURS = {SERIOUS: "bold red", WARNING: "yellow", NOTE: "blue"}
 
 

@@ -107,23 +107,33 @@ def _sizes_in_words(facts: SliceFacts, chosen: np.ndarray) -> str:
     return f"median {width:.0f} × {height:.0f} pixels"
 
 
+def _format_in_words(facts: SliceFacts, chosen: np.ndarray) -> str:
+    return _common(np.array(facts.formats)[chosen])
+
+
+def _aspect_in_words(facts: SliceFacts, chosen: np.ndarray) -> str:
+    return _middle_half(_aspect(facts)[chosen], 2)
+
+
+def _brightness_in_words(facts: SliceFacts, chosen: np.ndarray) -> str:
+    return _middle_half(facts.brightness[chosen], 0)
+
+
+def _border_in_words(facts: SliceFacts, chosen: np.ndarray) -> str:
+    return _middle_half(facts.borders[chosen].mean(axis=1), 0)
+
+
+def _no_words(facts: SliceFacts, chosen: np.ndarray) -> str:
+    return ""
+
+
 CUES = (
-    Cue("format", "File format", _format, (TREE,), lambda facts, chosen: _common(np.array(facts.formats)[chosen])),
+    Cue("format", "File format", _format, (TREE,), _format_in_words),
     Cue("size", "Picture size", _sizes, (TREE,), _sizes_in_words),
-    Cue(
-        "aspect ratio", "Aspect ratio", _aspect, (TREE,), lambda facts, chosen: _middle_half(_aspect(facts)[chosen], 2)
-    ),
-    Cue(
-        "brightness", "Mean grey", _brightness, (TREE,), lambda facts, chosen: _middle_half(facts.brightness[chosen], 0)
-    ),
-    Cue(
-        "border",
-        "Border pixels",
-        _borders,
-        (TREE, LOGISTIC),
-        lambda facts, chosen: _middle_half(facts.borders[chosen].mean(axis=1), 0),
-    ),
-    Cue("8 × 8 thumbnail", "8 × 8 thumbnail", _thumbnails_8, (NEAREST, LOGISTIC), lambda facts, chosen: ""),
-    Cue("16 × 16 thumbnail", "16 × 16 thumbnail", _thumbnails_16, (NEAREST, LOGISTIC), lambda facts, chosen: ""),
+    Cue("aspect ratio", "Aspect ratio", _aspect, (TREE,), _aspect_in_words),
+    Cue("brightness", "Mean grey", _brightness, (TREE,), _brightness_in_words),
+    Cue("border", "Border pixels", _borders, (TREE, LOGISTIC), _border_in_words),
+    Cue("8 × 8 thumbnail", "8 × 8 thumbnail", _thumbnails_8, (NEAREST, LOGISTIC), _no_words),
+    Cue("16 × 16 thumbnail", "16 × 16 thumbnail", _thumbnails_16, (NEAREST, LOGISTIC), _no_words),
 )
 """From the simplest to the one that holds most of a slice."""

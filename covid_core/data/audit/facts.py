@@ -146,11 +146,12 @@ def read_facts(dataset: Dataset, observe: Observe | None = None) -> tuple[SliceF
 
 def _check_classes(dataset: Dataset, kept: np.ndarray, unreadable: tuple[Unreadable, ...]) -> None:
     for label, name in enumerate(dataset.classes):
-        members = dataset.labels == label
+        members = np.flatnonzero(dataset.labels == label)
         if not kept[members].any():
+            first = next(one for one in unreadable if one.path == dataset.paths[members[0]])
             raise DatasetError(
-                f"Expected a slice of class {name} that can be read. Received: {int(members.sum())} files, none of "
-                f"them. The first: {next(one for one in unreadable if dataset.paths.index(one.path) in members.nonzero()[0]).reason}"
+                f"Expected a slice of class {name} that can be read. Received: none among {len(members)} files. "
+                f"The first, {first.path}: {first.reason}"
             )
 
 

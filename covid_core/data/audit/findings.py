@@ -145,16 +145,17 @@ def _copies(audit: Audit) -> Iterator[Finding]:
             "duplicates",
             True,
             "has the grey values of another of its class",
-            "have the grey values of another of their class",
+            "have the grey values of others of their class",
         ),
-        ("near-duplicates", False, "is nearly another one of its class", "are nearly another one of their class"),
+        ("near-duplicates", False, "is nearly another one of its class", "are nearly others of their class"),
     ):
         pairs = audit.pairs_of(exact, across=False)
         if pairs:
             yield Finding(
                 name,
                 WARNING,
-                f"{_number(len(pairs), 'slice')} {one if len(pairs) == 1 else many}, such as {_example(pairs)}. A split by slice puts copies on both sides.",
+                f"{_number(len(pairs), 'slice')} {one if len(pairs) == 1 else many}, such as {_example(pairs)}. "
+                "A split by slice puts copies on both sides.",
                 "Keep one of each, or split by group.",
             )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from covid_core.data.audit.findings import NOTE, Finding, findings, passes, verdict
+from covid_core.data.audit.findings import Finding, findings, passes, verdict
 from covid_core.data.audit.record import Audit
 from covid_core.data.audit.tables import CAPTION, CUE_COLUMNS, chart_rows, cue_rows, facts, provenance_text
 
@@ -33,7 +33,8 @@ article h3 { margin: 0 0 .3rem; font-size: 1.02rem; } article p { margin: .2rem 
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; width: 100%; }
 th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; } td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-figure { margin: 0; } svg { width: 100%; height: auto; max-width: 54rem; display: block; } svg text { fill: var(--ink); }
+figure { margin: 0; } svg { width: 100%; height: auto; max-width: 54rem; display: block; }
+svg text { fill: var(--ink); }
 """
 
 _LEFT, _RIGHT, _STEP, _TOP = 290, 700, 34, 30  # of the chart, in its own units
@@ -57,27 +58,29 @@ def as_html(audit: Audit) -> str:
         *_unreadable(audit),
         f"<footer><p>{escape(provenance_text(audit))}</p></footer>",
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style></head>\n<body><main>\n"
-        + "\n".join(parts)
-        + "\n</main></body></html>\n"
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{_STYLE}</style>"
     )
+    body = "\n".join(parts)
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body><main>\n{body}\n</main></body></html>\n'
 
 
 def _finding(one: Finding) -> str:
-    tag = "" if one.severity == NOTE and one.name == NOTE else f'<span class="tag">{escape(one.severity)}</span>'
     return (
-        f'<article><h3 class="{one.severity}">{escape(one.name)}{tag}</h3>'
+        f'<article><h3 class="{one.severity}">{escape(one.name)} <span class="tag">{escape(one.severity)}</span></h3>'
         f"<p>{escape(one.text)}</p><p><strong>What to do:</strong> {escape(one.advice)}</p></article>"
     )
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns) if any(columns) else ""
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table>{f"<thead><tr>{head}</tr></thead>" if head else ""}<tbody>{body}</tbody></table></div>'
+    head = f"<thead>{_row(columns, 'th')}</thead>" if any(columns) else ""
+    body = "".join(_row(row, "td") for row in rows)
+    return f'<div class="scroll"><table>{head}<tbody>{body}</tbody></table></div>'
+
+
+def _row(cells: Sequence[str], kind: str) -> str:
+    return "<tr>" + "".join(f"<{kind}>{escape(cell)}</{kind}>" for cell in cells) + "</tr>"
 
 
 def _chart(audit: Audit) -> str:
@@ -97,11 +100,13 @@ def _chart(audit: Audit) -> str:
         if start <= tick <= 1:
             parts.append(f'<text x="{x(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{tick:.1f}</text>')
     for row in rows:
-        y = _TOP + _STEP * labels.index(str(row["label"])) + (11 if row["split"] == "by slice" else 21)
-        colour = "var(--slice)" if row["split"] == "by slice" else "var(--patient)"
+        by_slice = row["split"] == "by slice"
+        y = _TOP + _STEP * labels.index(str(row["label"])) + (11 if by_slice else 21)
+        low, value, high = (x(float(row[key])) for key in ("low", "value", "high"))
+        colour = "var(--slice)" if by_slice else "var(--patient)"
         parts.append(
-            f'<line x1="{x(float(row["low"])):.1f}" y1="{y}" x2="{x(float(row["high"])):.1f}" y2="{y}" '
-            f'stroke="{colour}" stroke-width="3"/><circle cx="{x(float(row["value"])):.1f}" cy="{y}" r="4.5" fill="{colour}"/>'
+            f'<line x1="{low:.1f}" y1="{y}" x2="{high:.1f}" y2="{y}" stroke="{colour}" stroke-width="3"/>'
+            f'<circle cx="{value:.1f}" cy="{y}" r="4.5" fill="{colour}"/>'
         )
     for at, label in enumerate(labels):
         parts.append(f'<text x="{_LEFT - 14}" y="{_TOP + _STEP * at + 20}" text-anchor="end">{escape(label)}</text>')

@@ -24,13 +24,14 @@ class Order(NamedTuple):
     """What the order of names says.
 
     Args:
-        neighbours: Mean correlation of slices whose names follow each other, at 16 × 16 pixels.
+        neighbours: Mean correlation of slices whose names follow each other, at 16 × 16 pixels; None where there are
+            no such slices.
         shuffled: The same in random order.
         pairs: Those of them that look like one patient; empty where the order means nothing.
     """
 
-    neighbours: float
-    shuffled: float
+    neighbours: float | None
+    shuffled: float | None
     pairs: Pairs
 
 
@@ -54,7 +55,7 @@ def name_order(paths: Sequence[str], labels: np.ndarray, thumbnails: np.ndarray,
     ]
     first, second = _neighbours(classes)
     if not len(first):
-        return Order(float("nan"), float("nan"), Pairs(first, second, np.zeros(0)))
+        return Order(None, None, Pairs(first, second, np.zeros(0)))
     alike = _correlation(vectors, first, second)
     rng = np.random.default_rng(seed)
     shuffles = [_correlation(vectors, *_neighbours([rng.permutation(one) for one in classes])) for _ in range(SHUFFLES)]

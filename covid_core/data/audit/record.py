@@ -46,7 +46,8 @@ class Groups:
         median: Slices a group.
         largest: Slices in the largest group.
         shared: Share of the distinct pictures whose group holds another distinct one.
-        neighbours: Mean correlation, at 16 × 16 pixels, of slices whose names follow each other.
+        neighbours: Mean correlation, at 16 × 16 pixels, of slices whose names follow each other; None where no
+            class has two.
         shuffled: The same in random order.
         in_order: Whether the former is higher than chance explains, as where series are numbered through.
         recognition: Balanced accuracy of a nearest neighbour on 16 × 16 thumbnails by slice less that by group, on
@@ -60,8 +61,8 @@ class Groups:
     median: float
     largest: int
     shared: float
-    neighbours: float
-    shuffled: float
+    neighbours: float | None
+    shuffled: float | None
     in_order: bool
     recognition: Estimate | None
 
