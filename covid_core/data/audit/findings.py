@@ -31,9 +31,8 @@ LEAST_THUMBNAIL = 0.80
 SERIOUS_EFFECT = 0.75
 """Balanced accuracy from which a shortcut alone would look like a fair classifier."""
 
-MARGIN = 0.05
-"""Balanced accuracy by which a cue has to exceed the simpler cues that were found before it: a border holds the
-picture's brightness too, and a thumbnail holds both."""
+MARGIN = 0.10
+"""Balanced accuracy by which a border has to exceed brightness where that was found: it holds the picture's too."""
 
 LEAST_SHARED = 0.10
 """Share of the slices whose patient has another one, from which patients have many slices. Where patients are guessed,
@@ -46,7 +45,6 @@ by always naming the larger class."""
 LEAST_GROUPS = 10
 """Patients of a class from which anything can be judged: with fewer, chance and shortcut look alike."""
 
-_PARTS = {"border": ("brightness",), "thumbnail": ("brightness", "border", "format", "size", "aspect ratio")}
 _ADVICE = {
     "format": "Write every slice in the same format, from sources that do not differ between the classes.",
     "size": "Take slices of one size, or see that sizes do not differ between the classes; resizing leaves traces.",
@@ -210,9 +208,12 @@ def _cues(audit: Audit) -> Iterator[Finding]:
         best = max(tried, key=lambda one: one.balanced_accuracy.value)
         value = best.balanced_accuracy.value
         least = {"brightness": LEAST_BRIGHTNESS, "thumbnail": LEAST_THUMBNAIL}.get(name, LEAST_EFFECT)
-        explained = max((reached[part] for part in _PARTS.get(name, ()) if part in reached), default=0.0)
-        if best.p > level or best.balanced_accuracy.low <= 0.5 or value < max(least, explained + MARGIN):
+        if name == "border":
+            least = max(least, reached.get("brightness", 0.0) + MARGIN)
+        if best.p > level or best.balanced_accuracy.low <= 0.5 or value < least:
             continue
+        if name == "thumbnail" and reached:
+            continue  # it holds every simpler cue, and says something new only where none of them was found
         reached[name] = value
         severity = SERIOUS if value >= SERIOUS_EFFECT and name != "thumbnail" else WARNING
         yield Finding(name, severity, _told_text(audit, best), _ADVICE[name])
