@@ -62,6 +62,7 @@ def navigation() -> st.Page:
             st.Page(folder / "activations.py", title="Activations"),
             st.Page(folder / "figures.py", title="Figures"),
             st.Page(folder / "studies.py", title="Map studies"),
+            st.Page(folder / "audit.py", title="Data audit"),
             st.Page(folder / "training.py", title="Training"),
             st.Page(home, title="Leaderboard", url_path="leaderboard", visibility="hidden"),
         ]

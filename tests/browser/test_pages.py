@@ -20,6 +20,7 @@ PAGES = {
     "activations": "Activations",
     "figures": "Figures",
     "studies": "Map studies",
+    "audit": "Data audit",
     "training": "Training",
 }
 READING_SECONDS = 3
@@ -33,6 +34,7 @@ LANDMARKS = {
     "activations": "[data-testid=stImage] img",
     "figures": "[data-testid=stImage] img",
     "studies": "[data-testid=stVegaLiteChart]",
+    "audit": "[data-testid=stVegaLiteChart]",
     "training": "[data-testid=stVegaLiteChart]",
 }
 

@@ -11,10 +11,8 @@ is a finding that is serious or a warning, 2 if it cannot be audited.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from covid_core.data.audit.export import as_json
 from covid_core.data.audit.findings import NOTE, SERIOUS, WARNING, Finding, findings, passes, verdict
 from covid_core.data.audit.html import as_html
 from covid_core.data.audit.record import Audit
@@ -54,19 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = findings(measured)
         _report(console, measured, found)
         if options.json:
-            _write(options.json, as_json(measured, found))
+            _write(options.json, as_json(measured))
         if options.html:
             _write(options.html, as_html(measured))
     except CovidCoreError as error:
         console.print(f"[bold red]Refused:[/] {escape(str(error))}")
         return EXIT_USAGE
     return 0 if passes(found) else EXIT_FINDINGS
-
-
-def as_json(measured: Audit, found: Sequence[Finding]) -> str:
-    """All figures, and what follows from them in words."""
-    words = {"verdict": verdict(measured, found), "findings": [asdict(one) for one in found]}
-    return json.dumps(measured.as_dict() | words, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _flags() -> argparse.ArgumentParser:

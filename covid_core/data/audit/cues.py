@@ -112,15 +112,15 @@ def _format_in_words(facts: SliceFacts, chosen: np.ndarray) -> str:
 
 
 def _aspect_in_words(facts: SliceFacts, chosen: np.ndarray) -> str:
-    return _middle_half(_aspect(facts)[chosen], 2)
+    return f"width over height {_middle_half(_aspect(facts)[chosen], 2)}"
 
 
 def _brightness_in_words(facts: SliceFacts, chosen: np.ndarray) -> str:
-    return _middle_half(facts.brightness[chosen], 0)
+    return f"mean grey {_middle_half(facts.brightness[chosen], 0)}"
 
 
 def _border_in_words(facts: SliceFacts, chosen: np.ndarray) -> str:
-    return _middle_half(facts.borders[chosen].mean(axis=1), 0)
+    return f"mean grey of the border {_middle_half(facts.borders[chosen].mean(axis=1), 0)}"
 
 
 def _no_words(facts: SliceFacts, chosen: np.ndarray) -> str:

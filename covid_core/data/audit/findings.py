@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from covid_core.data.audit.cues import NEAREST
 from covid_core.data.audit.record import Audit, Pair
 from covid_core.data.audit.scores import Estimate, detectable
 from covid_core.data.audit.told import GROUP, SLICE, Told
@@ -112,7 +113,7 @@ def smallest_effect(audit: Audit) -> float:
 
 def estimate_text(one: Estimate, signed: bool = False) -> str:
     """``0.94 (0.92 to 0.95)``."""
-    value, low, high = (f"{number:{'+' if signed else ''}.2f}" for number in one)
+    value, low, high = (f"{number:{'+' if signed else ''}.2f}".replace("-", "−") for number in one)
     return f"{value} ({low} to {high})"
 
 
@@ -134,26 +135,18 @@ def _copies(audit: Audit) -> Iterator[Finding]:
         yield Finding(
             "duplicates across classes",
             SERIOUS,
-            f"{_number(len(across), 'picture')} {_stand(across)} in two classes ({exact} with equal grey values, "
-            f"{len(across) - exact} nearly so), such as {_example(across)}: at least one label of each is wrong.",
+            f"{_number(len(across), 'pair')} of slices in two classes, yet of one picture ({exact} with equal grey "
+            f"values, {len(across) - exact} nearly so), such as {_example(across)}: at least one label of each is wrong.",
             "Look at each pair and remove one or both of its slices.",
         )
-    for name, exact, one, many in (
-        (
-            "duplicates",
-            True,
-            "has the grey values of another of its class",
-            "have the grey values of others of their class",
-        ),
-        ("near-duplicates", False, "is nearly another one of its class", "are nearly others of their class"),
-    ):
+    for name, exact, what in (("duplicates", True, "equal"), ("near-duplicates", False, "nearly equal")):
         pairs = audit.pairs_of(exact, across=False)
         if pairs:
             yield Finding(
                 name,
                 WARNING,
-                f"{_number(len(pairs), 'slice')} {one if len(pairs) == 1 else many}, such as {_example(pairs)}. "
-                "A split by slice puts copies on both sides.",
+                f"{_number(len(pairs), 'pair')} of slices of one class with {what} pictures, "
+                f"such as {_example(pairs)}. A split by slice puts copies on both sides.",
                 "Keep one of each, or split by group.",
             )
 
@@ -171,15 +164,24 @@ def _groups(audit: Audit) -> Iterator[Finding]:
         f"{groups.median:g} slices in the median one, {groups.largest} in the largest."
     )
     if gap is not None:
+        by_slice, by_group = (
+            next(
+                one.balanced_accuracy.value
+                for one in audit.told
+                if (one.cue, one.classifier, one.split) == ("16 × 16 thumbnail", NEAREST, split)
+            )
+            for split in (SLICE, GROUP)
+        )
         text += (
-            f" A nearest neighbour on 16 × 16 thumbnails gains {estimate_text(gap, signed=True)} of balanced accuracy "
-            f"by having seen other slices of a group{'' if proven else ', which chance explains'}."
+            f" A nearest neighbour on 16 × 16 thumbnails has a balanced accuracy of {by_slice:.2f} by slice and of "
+            f"{by_group:.2f} with groups kept apart. Copies left out, having seen other slices of a group is worth "
+            f"{estimate_text(gap, signed=True)}{'' if proven else ', which chance explains'}."
         )
     yield Finding(
         "many slices per patient",
         SERIOUS if proven else WARNING,
         text,
-        "Split by patient (--split group). Scores by slice reward recognising a patient.",
+        "Name patients in a table and split by them (--split group): scores by slice reward recognising a patient.",
     )
 
 
@@ -250,10 +252,6 @@ def _tests(audit: Audit) -> list[Told]:
 
 def _example(pairs: Sequence[Pair]) -> str:
     return f"{pairs[0].first} and {pairs[0].second}"
-
-
-def _stand(things: Sequence[object]) -> str:
-    return "stands" if len(things) == 1 else "stand"
 
 
 def _number(count: int, noun: str) -> str:

@@ -33,7 +33,8 @@ article h3 { margin: 0 0 .3rem; font-size: 1.02rem; } article p { margin: .2rem 
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; width: 100%; }
 th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; } td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-figure { margin: 0; } svg { width: 100%; height: auto; max-width: 54rem; display: block; }
+.facts td:first-child { white-space: nowrap; padding-right: 1.5rem; }
+figure { margin: 0 0 1.4rem; } svg { width: 100%; height: auto; max-width: 54rem; display: block; }
 svg text { fill: var(--ink); }
 """
 
@@ -50,7 +51,7 @@ def as_html(audit: Audit) -> str:
         f'<p class="verdict{" pass" if passes(found) else ""}">{escape(verdict(audit, found))}</p>',
         *map(_finding, found),
         "<h2>What was counted</h2>",
-        _table(("", ""), facts(audit)),
+        _table(("", ""), facts(audit), "facts"),
         "<h2>How well the label can be told</h2>",
         *([_chart(audit)] if chart_rows(audit) else []),
         _table(CUE_COLUMNS, cue_rows(audit)),
@@ -73,10 +74,10 @@ def _finding(one: Finding) -> str:
     )
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
     head = f"<thead>{_row(columns, 'th')}</thead>" if any(columns) else ""
     body = "".join(_row(row, "td") for row in rows)
-    return f'<div class="scroll"><table>{head}<tbody>{body}</tbody></table></div>'
+    return f'<div class="scroll"><table class="{kind}">{head}<tbody>{body}</tbody></table></div>'
 
 
 def _row(cells: Sequence[str], kind: str) -> str:

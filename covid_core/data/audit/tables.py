@@ -55,20 +55,24 @@ def facts(audit: Audit) -> list[tuple[str, str]]:
         (noun, f"{groups.count}: " + _by_class(groups.of_class) + ("" if groups.known else "; " + how_guessed(audit))),
         ("Slices per patient", f"median {groups.median:g}, most {groups.largest}"),
         ("Unreadable files", str(len(audit.unreadable))),
-        ("Duplicates", f"{len(audit.pairs_of(True, False))} equal, {len(audit.pairs_of(False, False))} nearly"),
-        ("Duplicates across classes", str(across)),
+        (
+            "Pairs of copies",
+            f"{len(audit.pairs_of(True, False))} equal and {len(audit.pairs_of(False, False))} nearly so in one class, "
+            f"{across} across classes",
+        ),
     ]
 
 
 def how_guessed(audit: Audit) -> str:
     """How patients were guessed where the data set does not name them."""
-    text = f"guessed: slices of a correlation of {audit.groups.likeness:.2f} or more count as one patient"
-    if audit.groups.in_order:
+    groups = audit.groups
+    text = f"guessed: slices that correlate by {groups.likeness:.2f} or more once aligned count as one patient"
+    if groups.in_order:
         text += (
-            f", and slices that follow each other by name, which look more alike ({audit.groups.neighbours:.2f}) than "
-            f"slices in random order ({audit.groups.shuffled:.2f}), do where they are alike"
+            ", as do slices that follow each other by name where they look alike (neighbours correlate by "
+            f"{groups.neighbours:.2f}, slices in random order by {groups.shuffled:.2f})"
         )
-    return text
+    return text + "; a guess can join patients, and part slices of one"
 
 
 def _by_class(counts: dict[str, int]) -> str:
