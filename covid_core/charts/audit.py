@@ -37,7 +37,7 @@ def told_from(rows: pd.DataFrame) -> alt.LayerChart:
         alt.Tooltip("low:Q", title="95 % from", format=".3f"),
         alt.Tooltip("high:Q", title="95 % to", format=".3f"),
     ]
-    scale = alt.Scale(domain=[min(0.4, float(rows["low"].min())), 1], nice=False)
+    scale = alt.Scale(domain=[min(0.4, float(rows["low"].min())), 1], nice=False, zero=False)
     axis = alt.Axis(format=".1f", tickCount=6)
     base = alt.Chart(rows).encode(y=y, yOffset=alt.YOffset("split:N", sort=splits), color=colour, tooltip=tooltip)
     title = "Balanced accuracy"
@@ -47,5 +47,9 @@ def told_from(rows: pd.DataFrame) -> alt.LayerChart:
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
         x=alt.X("value:Q", title=title, scale=scale, axis=axis)
     )
-    chance = alt.Chart(pd.DataFrame({"chance": [0.5]})).mark_rule(color=INK, strokeDash=[4, 3]).encode(x="chance:Q")
+    chance = (
+        alt.Chart(pd.DataFrame({"chance": [0.5]}))
+        .mark_rule(color=INK, strokeDash=[4, 3])
+        .encode(x=alt.X("chance:Q", title=title, scale=scale, axis=axis))  # else its axis would begin at 0 for all
+    )
     return alt.layer(chance, intervals, points).properties(height=alt.Step(15))

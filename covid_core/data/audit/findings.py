@@ -136,7 +136,7 @@ def _copies(audit: Audit) -> Iterator[Finding]:
             "duplicates across classes",
             SERIOUS,
             f"{_number(len(across), 'pair')} of slices in two classes, yet of one picture ({exact} with equal grey "
-            f"values, {len(across) - exact} nearly so), such as {_example(across)}: at least one label of each is wrong.",
+            f"values, {len(across) - exact} nearly so), such as {_example(across)}: at least one label is wrong.",
             "Look at each pair and remove one or both of its slices.",
         )
     for name, exact, what in (("duplicates", True, "equal"), ("near-duplicates", False, "nearly equal")):
