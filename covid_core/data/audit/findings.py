@@ -36,8 +36,10 @@ MARGIN = 0.10
 """Balanced accuracy by which a border has to exceed brightness where that was found: it holds the picture's too."""
 
 LEAST_SHARED = 0.10
-"""Share of the slices whose patient has another one, from which patients have many slices. Where patients are guessed,
-one slice in a hundred looks by construction like a slice of somebody else."""
+"""Share of the slices whose patient has another one, from which patients have many slices."""
+
+LEAST_GUESSED = 0.25
+"""The same where patients are guessed: in small sets of one slice a patient up to 0.15 look alike by chance."""
 
 LEAST_BALANCE = 0.25
 """Slices of the smallest class for one of the largest, from which a class is scarce: an accuracy of 0.80 is then had
@@ -156,7 +158,7 @@ def _groups(audit: Audit) -> Iterator[Finding]:
     gap = groups.recognition
     proven = gap is not None and gap.low > 0
     # guessed groups are no proof by themselves: alike slices may be of different patients
-    if groups.shared < LEAST_SHARED or not (groups.known or proven):
+    if groups.shared < (LEAST_SHARED if groups.known else LEAST_GUESSED) or not (groups.known or proven):
         return
     whose = "patient" if groups.known else "patient-like group (guessed: slices that look alike)"
     text = (
