@@ -14,8 +14,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.stem for path in (REPOSITORY / "pages").glob("*.py"))
 
 
-def test_there_are_eight_pages():
-    assert PAGES == ["activations", "evidence", "figures", "gradcam", "leaderboard", "methods", "studies", "training"]
+def test_there_are_nine_pages():
+    assert PAGES == [
+        *("activations", "audit", "evidence", "figures", "gradcam", "leaderboard", "methods", "studies", "training")
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -44,7 +46,7 @@ def test_a_page_file_that_runs_without_the_entry_point_shows_the_frame(places, p
     assert [button.key for button in app.button] == ["accept"]
 
 
-@pytest.mark.parametrize("page", ["evidence", "leaderboard", "studies", "training"])
+@pytest.mark.parametrize("page", ["audit", "evidence", "leaderboard", "studies", "training"])
 def test_pages_of_results_import_no_deep_learning_library(places, page):
     code = f"""
 import sys

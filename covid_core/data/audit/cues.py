@@ -16,6 +16,16 @@ if TYPE_CHECKING:  # scikit-learn takes about a second to import, and a page tha
 MOST_KINDS = 5
 """Sizes that are listed one by one."""
 
+LEAST_EFFECT = 0.60
+"""Balanced accuracy from which format, size, aspect ratio and border are findings. The disease is in none of them, so
+anything above chance is a shortcut; less than this hardly moves a score."""
+
+LEAST_BRIGHTNESS = 0.75
+"""The same for mean grey, which the disease itself raises a little: lesions are brighter than lung."""
+
+LEAST_THUMBNAIL = 0.80
+"""The same for thumbnails, where large lesions can be seen: on generated slices of one patient each they reach 0.7."""
+
 TREE, LOGISTIC, NEAREST = "shallow tree", "logistic regression", "nearest neighbour"
 
 
@@ -28,6 +38,7 @@ class Cue:
         label: For people.
         features: Facts to float32 ``(N, d)``.
         classifiers: Names of those that try.
+        least_effect: Balanced accuracy from which the cue is a finding.
         describe: Facts and a selection of slices to a few words.
     """
 
@@ -35,6 +46,7 @@ class Cue:
     label: str
     features: Callable[[SliceFacts], np.ndarray]
     classifiers: tuple[str, ...]
+    least_effect: float
     describe: Callable[[SliceFacts, np.ndarray], str]
 
 
@@ -128,12 +140,12 @@ def _no_words(facts: SliceFacts, chosen: np.ndarray) -> str:
 
 
 CUES = (
-    Cue("format", "File format", _format, (TREE,), _format_in_words),
-    Cue("size", "Picture size", _sizes, (TREE,), _sizes_in_words),
-    Cue("aspect ratio", "Aspect ratio", _aspect, (TREE,), _aspect_in_words),
-    Cue("brightness", "Mean grey", _brightness, (TREE,), _brightness_in_words),
-    Cue("border", "Border pixels", _borders, (TREE, LOGISTIC), _border_in_words),
-    Cue("8 × 8 thumbnail", "8 × 8 thumbnail", _thumbnails_8, (NEAREST, LOGISTIC), _no_words),
-    Cue("16 × 16 thumbnail", "16 × 16 thumbnail", _thumbnails_16, (NEAREST, LOGISTIC), _no_words),
+    Cue("format", "File format", _format, (TREE,), LEAST_EFFECT, _format_in_words),
+    Cue("size", "Picture size", _sizes, (TREE,), LEAST_EFFECT, _sizes_in_words),
+    Cue("aspect ratio", "Aspect ratio", _aspect, (TREE,), LEAST_EFFECT, _aspect_in_words),
+    Cue("brightness", "Mean grey", _brightness, (TREE,), LEAST_BRIGHTNESS, _brightness_in_words),
+    Cue("border", "Border pixels", _borders, (TREE, LOGISTIC), LEAST_EFFECT, _border_in_words),
+    Cue("8 × 8 thumbnail", "8 × 8 thumbnail", _thumbnails_8, (NEAREST, LOGISTIC), LEAST_THUMBNAIL, _no_words),
+    Cue("16 × 16 thumbnail", "16 × 16 thumbnail", _thumbnails_16, (NEAREST, LOGISTIC), LEAST_THUMBNAIL, _no_words),
 )
 """From the simplest to the one that holds most of a slice."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from covid_core.data.audit.cues import NEAREST
+from covid_core.data.audit.cues import CUES, LEAST_EFFECT, NEAREST
 from covid_core.data.audit.record import Audit, Pair
 from covid_core.data.audit.scores import Estimate, detectable
 from covid_core.data.audit.told import GROUP, SLICE, Told
@@ -18,16 +18,6 @@ SERIOUS, WARNING, NOTE = "serious", "warning", "note"
 
 ALPHA = 0.01
 """Over all cues together (Bonferroni): clean data sets that are accused of a cue by chance."""
-
-LEAST_EFFECT = 0.60
-"""Balanced accuracy from which format, size, aspect ratio and border are findings. The disease is in none of them, so
-anything above chance is a shortcut; less than this hardly moves a score."""
-
-LEAST_BRIGHTNESS = 0.75
-"""The same for mean grey, which the disease itself raises a little: lesions are brighter than lung."""
-
-LEAST_THUMBNAIL = 0.80
-"""The same for thumbnails, where large lesions can be seen: on generated slices of one patient each they reach 0.7."""
 
 SERIOUS_EFFECT = 0.75
 """Balanced accuracy from which a shortcut alone would look like a fair classifier."""
@@ -211,7 +201,7 @@ def _cues(audit: Audit) -> Iterator[Finding]:
             continue
         best = max(tried, key=lambda one: one.balanced_accuracy.value)
         value = best.balanced_accuracy.value
-        least = {"brightness": LEAST_BRIGHTNESS, "thumbnail": LEAST_THUMBNAIL}.get(name, LEAST_EFFECT)
+        least = next(cue.least_effect for cue in CUES if cue.name == best.cue)
         if name == "border":
             least = max(least, reached.get("brightness", 0.0) + MARGIN)
         if best.p > level or best.balanced_accuracy.low <= 0.5 or value < least:

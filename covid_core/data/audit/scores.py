@@ -38,7 +38,7 @@ def balanced_accuracy(right: np.ndarray, positive: np.ndarray, groups: np.ndarra
     value = (first.value + second.value) / 2
     below = np.hypot(first.value - first.low, second.value - second.low) / 2
     above = np.hypot(first.high - first.value, second.high - second.value) / 2
-    return Estimate(value, max(0.0, value - below), min(1.0, value + above))
+    return Estimate(value, float(max(0.0, value - below)), float(min(1.0, value + above)))
 
 
 def area_under_curve(scores: np.ndarray, positive: np.ndarray, groups: np.ndarray) -> Estimate:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import stdtr  # Student's t; scipy.stats would take far longer to import
+from scipy.special import ndtr, ndtri
 
 from covid_core.data.audit.cues import CUES, NEAREST, Cue, classifier
 from covid_core.data.audit.facts import SliceFacts
@@ -22,10 +22,10 @@ from covid_core.data.splits import Fold, repeated_folds
 FOLDS = 5
 
 SCREEN = 0.01
-"""p-value of scores taken as independent from which the labels are permuted to judge them."""
+"""p-value of scores taken as independent below which labels are permuted to judge them."""
 
 PERMUTATIONS = 20
-"""Label permutations; their mean and standard deviation give a t statistic, so that few are enough."""
+"""Label permutations; only the spread of their normal scores is used, so that few are enough."""
 
 SLICE, GROUP = "slice", "group"
 
@@ -81,11 +81,10 @@ def tell(
 
     Returns:
         What was told, and the gap between both splits for each classifier. By group only where a group has more than
-        one slice and each class has two groups or more. Of that split, or by slice where there is no other, a p-value
-        below ``SCREEN`` comes from permuted labels: folds
-        share training slices, so that their scores scatter more than those of independent slices (Noirhomme et al.,
-        Biased binomial assessment of cross-validated estimation of classification accuracies, NeuroImage: Clinical 4,
-        2014). Others are Mann–Whitney's.
+        one slice and each class has two groups or more. p-values are Mann–Whitney's. Folds share training slices, so
+        that scores scatter more than independent ones would (Noirhomme et al., Biased binomial assessment of
+        cross-validated estimation of classification accuracies, NeuroImage: Clinical 4, 2014): where a p-value would
+        make a finding, it is corrected for the scatter that permuted labels show.
     """
     splits = _splits(facts.positive, groups, seed)
     held_against_chance = GROUP if GROUP in splits else SLICE
@@ -98,8 +97,9 @@ def tell(
         scores = np.full(len(facts), 0.5) if constant else _held_out(features, facts.positive, splits[split], name)
         right[cue.name, name, split] = (scores > 0.5) == facts.positive
         judged = _judge(cue, name, split, scores, facts.positive, groups, constant)
-        if judged.p < SCREEN and split == held_against_chance:
-            judged = replace(judged, p=_permuted_p(judged, features, facts.positive, groups, splits[split], seed))
+        would_be_found = judged.p < SCREEN and judged.balanced_accuracy.value >= cue.least_effect
+        if would_be_found and split == held_against_chance:
+            judged = replace(judged, p=_honest_p(judged, features, facts.positive, groups, splits[split], seed))
         told.append(judged)
         if observe:
             observe(done, len(tries))
@@ -165,22 +165,19 @@ def _held_out(features: np.ndarray, positive: np.ndarray, folds: Sequence[Fold],
     return scores
 
 
-def _permuted_p(
+def _honest_p(
     judged: Told, features: np.ndarray, positive: np.ndarray, groups: np.ndarray, folds: Sequence[Fold], seed: int
 ) -> float:
-    """Probability of so high a balanced accuracy where labels are shuffled between the groups, by Student's t."""
+    """The p-value for scores that scatter as much as those do whose labels were shuffled between the groups."""
     rng = np.random.default_rng(seed)
     numbers = np.unique(groups, return_inverse=True)[1]
     label_of_group = np.bincount(numbers, positive) > np.bincount(numbers) / 2
-    values = []
+    by_chance = []
     for _ in range(PERMUTATIONS):
         shuffled = rng.permutation(label_of_group)[numbers]
-        right = (_held_out(features, shuffled, folds, judged.classifier) > 0.5) == shuffled
-        values.append((right[shuffled].mean() + right[~shuffled].mean()) / 2)
-    spread = np.std(values, ddof=1) * np.sqrt(1 + 1 / PERMUTATIONS)
-    if spread == 0:
-        return judged.p
-    return float(stdtr(PERMUTATIONS - 1, (np.mean(values) - judged.balanced_accuracy.value) / spread))
+        by_chance.append(chance_p(_held_out(features, shuffled, folds, judged.classifier), shuffled, groups))
+    spread = np.std(-ndtri(np.clip(by_chance, 1e-9, 1 - 1e-3)), ddof=1)  # 1 if scores were independent
+    return float(ndtr(ndtri(max(judged.p, 1e-300)) / max(1.0, spread)))
 
 
 def _judge(
