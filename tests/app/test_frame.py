@@ -15,9 +15,8 @@ PAGES = sorted(path.stem for path in (REPOSITORY / "pages").glob("*.py"))
 
 
 def test_there_are_nine_pages():
-    assert PAGES == [
-        *("activations", "audit", "evidence", "figures", "gradcam", "leaderboard", "methods", "studies", "training")
-    ]
+    results = ["audit", "evidence", "leaderboard", "studies", "training"]
+    assert sorted(PAGES) == sorted([*results, "activations", "figures", "gradcam", "methods"])
 
 
 @pytest.mark.parametrize("page", PAGES)
