@@ -28,6 +28,9 @@ In small ones a tree's score depends on the split: the same 60 slices had p-valu
 SCREEN = 0.01
 """p-value of scores taken as independent below which labels are permuted to judge them."""
 
+CERTAIN = 1e-10
+"""The same from which nothing is permuted: with twice the usual scatter it would still be below 0.001."""
+
 PERMUTATIONS = 20
 """Label permutations; only the spread of their normal scores is used, so that few are enough."""
 
@@ -101,7 +104,7 @@ def tell(
         scores = np.full(len(facts), 0.5) if constant else _held_out(features, facts.positive, splits[split], name)
         right[cue.name, name, split] = (scores > 0.5) == facts.positive
         judged = _judge(cue, name, split, scores, facts.positive, groups, constant)
-        would_be_found = judged.p < SCREEN and judged.balanced_accuracy.value >= cue.least_effect
+        would_be_found = CERTAIN < judged.p < SCREEN and judged.balanced_accuracy.value >= cue.least_effect
         if would_be_found and split == held_against_chance:
             judged = replace(judged, p=_honest_p(judged, features, facts.positive, groups, splits[split], seed))
         told.append(judged)
@@ -178,10 +181,11 @@ def _honest_p(
     rng = np.random.default_rng(seed)
     numbers = np.unique(groups, return_inverse=True)[1]
     label_of_group = np.bincount(numbers, positive) > np.bincount(numbers) / 2
+    first_round = [fold for fold in folds if fold.round == 1]  # one round scatters a little more than the mean of all
     by_chance = []
     for _ in range(PERMUTATIONS):
         shuffled = rng.permutation(label_of_group)[numbers]
-        by_chance.append(chance_p(_held_out(features, shuffled, folds, judged.classifier), shuffled, groups))
+        by_chance.append(chance_p(_held_out(features, shuffled, first_round, judged.classifier), shuffled, groups))
     spread = np.std(-ndtri(np.clip(by_chance, 1e-9, 1 - 1e-3)), ddof=1)  # 1 if scores were independent
     return float(ndtr(ndtri(max(judged.p, 1e-300)) / max(1.0, spread)))
 
