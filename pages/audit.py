@@ -76,7 +76,7 @@ if known:
 
     if one.pairs:
         worst = sorted(one.pairs, key=lambda pair: (not pair.across, -pair.similarity))[:MOST_PAIRS]
-        with st.expander(f"Slices that are one picture, {len(worst)} of {len(one.pairs)}"):
+        with st.expander(f"Pairs of slices that are one picture, {len(worst)} of {len(one.pairs)}"):
             st.dataframe(
                 pd.DataFrame(
                     {

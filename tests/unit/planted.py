@@ -22,12 +22,17 @@ def clean_dataset(root: Path, seed: int = 0) -> Path:
 
 
 def plant(clean: Path, root: Path, change: Change, suffix: str = ".png") -> Path:
-    """Copies ``clean``, with every positive slice changed and written in the format of ``suffix``."""
+    """Copies ``clean``, with every positive slice changed and written in the format of ``suffix``.
+
+    ``patients.csv`` says that each slice has a patient of its own.
+    """
     copy(clean, root)
     for file in sorted((root / POSITIVE).iterdir()):
         picture = change(cv2.imread(str(file), cv2.IMREAD_UNCHANGED))
         file.unlink()
         assert cv2.imwrite(str(file.with_suffix(suffix)), picture)
+    files = sorted(root.glob("*/*.*"))
+    write_patients(root / "patients.csv", [(file.relative_to(root).as_posix(), file.stem) for file in files])
     return root
 
 

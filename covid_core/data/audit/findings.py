@@ -38,6 +38,7 @@ by always naming the larger class."""
 LEAST_GROUPS = 10
 """Patients of a class from which anything can be judged: with fewer, chance and shortcut look alike."""
 
+_LEAST = {cue.name.removeprefix("8 × 8 ").removeprefix("16 × 16 "): cue.least_effect for cue in CUES}
 _ADVICE = {
     "format": "Write every slice in the same format, from sources that do not differ between the classes.",
     "size": "Take slices of one size, or see that sizes do not differ between the classes; resizing leaves traces.",
@@ -195,21 +196,25 @@ def _cues(audit: Audit) -> Iterator[Finding]:
     tests = _tests(audit)
     level = ALPHA / max(1, len(tests))
     reached: dict[str, float] = {}
-    for name in ("format", "size", "aspect ratio", "brightness", "border", "thumbnail"):
-        tried = [one for one in tests if one.cue.endswith(name)]
-        if not tried:
-            continue
-        best = max(tried, key=lambda one: one.balanced_accuracy.value)
-        value = best.balanced_accuracy.value
-        least = next(cue.least_effect for cue in CUES if cue.name == best.cue)
+    for name in _ADVICE:
+        least = _LEAST[name]
         if name == "border":
             least = max(least, reached.get("brightness", 0.0) + MARGIN)
-        if best.p > level or best.balanced_accuracy.low <= 0.5 or value < least:
+        proven = [
+            one
+            for one in tests
+            if one.cue.endswith(name)
+            and one.p <= level
+            and one.balanced_accuracy.low > 0.5
+            and one.balanced_accuracy.value >= least
+        ]
+        if not proven:
             continue
         if name == "thumbnail" and reached:
             continue  # it holds every simpler cue, and says something new only where none of them was found
-        reached[name] = value
-        severity = SERIOUS if value >= SERIOUS_EFFECT and name != "thumbnail" else WARNING
+        best = max(proven, key=lambda one: one.balanced_accuracy.value)
+        reached[name] = best.balanced_accuracy.value
+        severity = SERIOUS if reached[name] >= SERIOUS_EFFECT and name != "thumbnail" else WARNING
         yield Finding(name, severity, _told_text(audit, best), _ADVICE[name])
 
 

@@ -136,7 +136,7 @@ def _pairs(audit: Audit) -> list[str]:
         for one in worst[:MOST_PAIRS]
     ]
     return [
-        f"<h2>Slices that are one picture{_shown(len(rows), len(worst))}</h2>",
+        f"<h2>Pairs of slices that are one picture{_shown(len(rows), len(worst))}</h2>",
         _table(("Slice", "Slice", "Correlation", ""), rows),
     ]
 
