@@ -58,6 +58,7 @@ def navigation() -> st.Page:
             leaderboard,
             st.Page(folder / "comparison.py", title="Comparison"),
             st.Page(folder / "external.py", title="External test"),
+            st.Page(folder / "audit.py", title="Data audit"),
             st.Page(folder / "gradcam.py", title="Grad-CAM"),
             st.Page(folder / "methods.py", title="Methods"),
             st.Page(folder / "evidence.py", title="Can the maps be trusted?"),

@@ -15,7 +15,7 @@ PAGES = sorted(path.stem for path in (REPOSITORY / "pages").glob("*.py"))
 
 
 def test_these_are_the_pages():
-    results = {"comparison", "evidence", "external", "leaderboard", "studies", "training"}
+    results = {"audit", "comparison", "evidence", "external", "leaderboard", "studies", "training"}
     assert set(PAGES) == results | {"activations", "figures", "gradcam", "methods"}
 
 
@@ -45,7 +45,7 @@ def test_a_page_file_that_runs_without_the_entry_point_shows_the_frame(places, p
     assert [button.key for button in app.button] == ["accept"]
 
 
-@pytest.mark.parametrize("page", ["comparison", "evidence", "external", "leaderboard", "studies", "training"])
+@pytest.mark.parametrize("page", ["audit", "comparison", "evidence", "external", "leaderboard", "studies", "training"])
 def test_pages_of_results_import_no_deep_learning_library(places, page):
     code = f"""
 import sys

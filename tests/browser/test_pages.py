@@ -15,6 +15,8 @@ pytestmark = pytest.mark.browser
 PAGES = {
     "leaderboard": "Leaderboard",
     "comparison": "Comparison",
+    "external": "External test",
+    "audit": "Data audit",
     "gradcam": "Grad-CAM",
     "methods": "Methods",
     "evidence": "Can the maps be trusted?",
@@ -29,12 +31,14 @@ MOST_SECONDS = 8  # the goal is 3 on an idle machine; a shared one, or one that 
 LANDMARKS = {
     "leaderboard": "[data-testid=stVegaLiteChart]",
     "comparison": "[data-testid=stDataFrame]",
+    "external": "[data-testid=stVegaLiteChart]",
     "gradcam": "[data-testid=stImage] img",
     "methods": "[data-testid=stImage] img",
     "evidence": "[data-testid=stVegaLiteChart]",
     "activations": "[data-testid=stImage] img",
     "figures": "[data-testid=stImage] img",
     "studies": "[data-testid=stVegaLiteChart]",
+    "audit": "[data-testid=stVegaLiteChart]",
     "training": "[data-testid=stVegaLiteChart]",
 }
 
