@@ -125,9 +125,10 @@ def compare_slices(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Sl
     """McNemar's test on pooled predictions of one round, in its exact mid-p form.
 
     Of the slices where one network is right and the other wrong, half should fall to either. The mid-p value takes
-    the observed outcome at half its binomial probability; it keeps its level in practice, and is less timid than the
-    exact test (Fagerland, Lydersen & Laake, BMC Medical Research Methodology 13, 2013). Like every form it takes
-    slices as independent, and speaks of the networks as trained, not of training them again.
+    the observed outcome at half its binomial probability, and is less timid than the exact test (Fagerland, Lydersen &
+    Laake, BMC Medical Research Methodology 13, 2013). Like every form it takes slices as independent, and speaks of
+    the networks as trained: of training them again it knows nothing, and errs more often where that would change much
+    (``benchmarks/false_positives.py``).
 
     Args:
         labels: ``(N,)``, 1 for the positive class and 0 for every other.

@@ -14,7 +14,7 @@ FILE = "false-positives.json"
 TESTS = {
     "uncorrected": "Paired t-test over folds",
     "corrected": "Corrected resampled t-test",
-    "bayesian": "Bayesian correlated t-test, better or worse with 95 %",
+    "bayesian": "Bayesian t-test, 95 %",
     "mcnemar": "McNemar, mid-p, one round",
 }
 """Tests with their names for people."""

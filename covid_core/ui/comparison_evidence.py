@@ -7,7 +7,7 @@ import streamlit as st
 from covid_core.results.false_positives import read_rates
 from covid_core.results.half_widths import EXCLUDED, FITS, fitting_readings, measured_spread
 from covid_core.settings import Settings
-from covid_core.ui.comparison_tables import rate_rows, reading_rows
+from covid_core.ui.comparison_tables import rate_rows, rates_sentence, reading_rows
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.results import results_store
 
@@ -31,11 +31,12 @@ def draw_false_positives() -> None:
         "Two learners that are equally good by construction, really cross-validated on data sets drawn anew. How often "
         "a test calls one of them better at 5 %, ± Monte-Carlo error; 5 % is what it should be:"
     )
-    st.dataframe(rate_rows(measured, "test"), key="false_positives", hide_index=True)
+    st.dataframe(rate_rows(measured, "test"), key="false_positives", hide_index=True, height="content")
+    st.markdown(f"**Where nothing differs, a difference is found:** {rates_sentence(measured)}")
     st.markdown(
         "How often the 95 % interval of one learner's score holds its expected value; 95 % is what it should be:"
     )
-    st.dataframe(rate_rows(measured, "interval"), key="coverage", hide_index=True)
+    st.dataframe(rate_rows(measured, "interval"), key="coverage", hide_index=True, height="content")
     st.caption(
         f"{measured.rates[0].datasets} data sets of {facts['slices']} cases for each learner, {facts['folds']} folds a "
         "round. The two learners of a comparison see two blocks of features of equal making; the expected value is "

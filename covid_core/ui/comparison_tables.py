@@ -27,6 +27,7 @@ def fold_rows(table: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
         names: What the first and the second network of every row are called, as inside a sentence.
     """
     first, second = names
+    remarks = [_remark(*row) for row in zip(table["reason"], table["left_out"], strict=True)]
     return pd.DataFrame(
         {
             "Pair": table["label"],
@@ -38,7 +39,7 @@ def fold_rows(table: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
             f"{capital(first)} better": table["better"].map(_share),
             "Equivalent": table["equivalent"].map(_share),
             f"{capital(second)} better": table["worse"].map(_share),
-            "Remark": [_remark(*row) for row in zip(table["reason"], table["left_out"], strict=True)],
+            **({"Remark": remarks} if any(remarks) else {}),
         }
     )
 
@@ -108,9 +109,24 @@ def rate_rows(measured: Measured, kind: str) -> pd.DataFrame:
     rows = []
     for learner, metric, rounds in dict.fromkeys(key[:3] for key in cells):
         of_row = {names[what]: cells.get((learner, metric, rounds, what)) for what in names}
-        texts = {name: f"{rate.share:.1%} ± {rate.error:.1%}" if rate else "–" for name, rate in of_row.items()}
+        texts = {
+            name: f"{100 * rate.share:.1f} ± {100 * rate.error:.1f} %" if rate else "–" for name, rate in of_row.items()
+        }
         rows.append({"Learner": learner, "Metric": metric.capitalize(), "Rounds": rounds, **texts})
     return pd.DataFrame(rows)
+
+
+def rates_sentence(measured: Measured) -> str:
+    """From where to where the rate of each test goes, with the most rounds that it was asked for."""
+    texts = []
+    for what, name in TESTS.items():
+        rates = [rate for rate in measured.rates if (rate.kind, rate.what) == ("test", what)]
+        most = max((rate.rounds for rate in rates), default=0)
+        shares = [rate.share for rate in rates if rate.rounds == most]
+        if shares:
+            rounds = "one round" if most == 1 else f"{most} rounds"
+            texts.append(f"{name.split(',')[0]} in {100 * min(shares):.1f} to {100 * max(shares):.1f} % ({rounds})")
+    return "; ".join(texts) + "."
 
 
 def reading_rows(readings: pd.DataFrame) -> pd.DataFrame:

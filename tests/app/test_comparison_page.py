@@ -103,6 +103,7 @@ def test_pairs_over_all_folds_are_the_cores_comparison(open_page, campaign):
     assert row["Base − modified, 95 %"] == f"{found.difference:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
     assert row["Base better"] == (f"{found.better:.3f}" if found.better <= 0.9995 else "> 0.999")
     assert row["Folds"] == 10
+    assert "Remark" not in table
     assert "**base better** by more than 0.02 in 1" in text(app)
     assert app.slider(key="region").value == 0.02
     bars = json.loads(next(c for c in app.get("vega_lite_chart") if "Probability" in c.proto.spec).proto.spec)
@@ -192,11 +193,12 @@ def test_measured_rates_are_shown_with_their_provenance(open_page, campaign, pla
     write_rates(places / "results" / FILE, Measured(rates, facts))
     app = open_page("comparison")
     row = frame(app, "false_positives").iloc[0]
-    assert row["Paired t-test over folds"] == "40.0% ± 1.5%"
-    assert row["Corrected resampled t-test"] == "5.0% ± 0.7%"
+    assert row["Paired t-test over folds"] == "40.0 ± 1.5 %"
+    assert row["Corrected resampled t-test"] == "5.0 ± 0.7 %"
     assert row["McNemar, mid-p, one round"] == "–"
-    assert frame(app, "coverage").iloc[0]["Student t over folds"] == "60.0% ± 1.5%"
+    assert frame(app, "coverage").iloc[0]["Student t over folds"] == "60.0 ± 1.5 %"
     assert "1000 data sets of 300 cases" in text(app)
+    assert "Paired t-test over folds in 40.0 to 40.0 % (10 rounds); Corrected resampled t-test in 5.0 to" in text(app)
     (places / "results" / FILE).write_text("{}")
     app = open_page("comparison")
     assert len(app.error) == 1
