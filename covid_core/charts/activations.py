@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from covid_core.charts import FAMILY_COLOURS, INK
-from covid_core.charts.maps import picture_layer
+from covid_core.charts.maps import NO_PADDING, picture_layer
 
 CLICKED = "channel"
 """Name of the grid's selection: what Streamlit gives back has the clicked channel's number under it."""
@@ -68,7 +68,8 @@ def channel_tiles(
         )
         .add_params(pointed, *([clicked] if clickable else []))
     )
-    return alt.layer(image, frames).properties(width=width, height=shown_height, padding=0).configure_view(stroke=None)
+    chart = alt.layer(image, frames).properties(width=width, height=shown_height, padding=NO_PADDING)
+    return chart.configure_view(stroke=None)
 
 
 def depth_curve(frame: pd.DataFrame, value: str, number: int, slices: str) -> alt.LayerChart:

@@ -56,7 +56,13 @@ def readable_map(
         )
         .add_params(pointed)
     )
-    return alt.layer(image, cells).properties(width=width, height=height, padding=0).configure_view(stroke=None)
+    return (
+        alt.layer(image, cells).properties(width=width, height=height, padding=NO_PADDING).configure_view(stroke=None)
+    )
+
+
+# Streamlit puts room below a chart unless each side is named, and takes it from a picture of fixed height
+NO_PADDING = {"left": 0, "top": 0, "right": 0, "bottom": 0}
 
 
 def picture_layer(

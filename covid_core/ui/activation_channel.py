@@ -75,7 +75,9 @@ def draw_channel(
                 f"{np.sqrt(statistics.variance[channel]):.4g}",
                 "Resolution": f"{layer.shape[0]} × {layer.shape[1]} places",
                 "A place sees": field_text(layer),
-                "Fires on": f"{fires.mean():.1%} of the slice" if high > low else "nothing: it is dead on this slice",
+                "Fires on": f"{fires.mean():.1%} of the slice, above {low + share * (high - low):.3g}"
+                if high > low
+                else "nothing: it is dead on this slice",
             },
             hide_header=True,
         )

@@ -112,7 +112,8 @@ def _judge(shelf, model, network, chosen, raw, layer, class_index, left: Callabl
 def _draw(job: Job[LiveEvidence | None], reader: Reader, polled: bool) -> None:
     reader.ask()
     if job.state != "done":
-        st.caption(f"{job.title} against {DRAWS} random maps, a Gaussian in the middle and random weights …")
+        waiting = " (waiting for other work to end)" if job.state == "queued" else ""
+        st.caption(f"{job.title} against {DRAWS} random maps, a Gaussian in the middle and random weights{waiting} …")
         return
     if polled:
         st.rerun()  # once, of the whole page: it then draws the card without asking again

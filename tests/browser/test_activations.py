@@ -56,6 +56,8 @@ def test_the_slider_walks_through_the_network_and_draws_the_probes_values(server
             drawn.evaluate("svg => [...svg.querySelectorAll('image')].map(image => image.getAttribute('href'))"),
         )
         assert box["width"] == pytest.approx(box["height"], abs=2), "the tiles are square"
+        inside = page.locator(".st-key-channel_grid svg.marks image").first.bounding_box()
+        assert inside == pytest.approx(box, abs=2), "nothing of the tiles is cut off"
         picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(href.split(",")[1]))).convert("L"))
         maps = probe.maps(seen, number)
         side = (picture.shape[0] - GAP) // 2
