@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,12 +116,13 @@ def insert_measures(connection: Connection, study_id: str, rows: pd.DataFrame) -
         raise _unknown(study_id)
     written = 0
     for part in _parts(rows):
-        subject, method = part[["subject", "method"]].iloc[0]
-        wanted = (table.c.study == study_id) & (table.c.subject == subject) & (table.c.method == method)
-        wanted &= table.c.slice.in_(part["slice"].unique().tolist())
+        columns = {name: part[name].tolist() for name in COLUMNS}  # lists: going through a column of texts is slow
+        wanted = (table.c.study == study_id) & (table.c.subject == columns["subject"][0])
+        wanted &= (table.c.method == columns["method"][0]) & table.c.slice.in_(list(dict.fromkeys(columns["slice"])))
         known = {tuple(row) for row in connection.execute(select(table.c.slice, table.c.measure).where(wanted))}
-        fresh = [key not in known for key in zip(part["slice"], part["measure"], strict=True)]
-        new = [_row(study_id, values) for values in part[fresh].itertuples(index=False, name=None)]
+        keys = zip(columns["slice"], columns["measure"], strict=True)
+        rows_of_part = zip(*columns.values(), strict=True)
+        new = [_row(study_id, row) for key, row in zip(keys, rows_of_part, strict=True) if key not in known]
         if new:
             connection.execute(table.insert(), new)
         written += len(new)
@@ -132,13 +134,13 @@ def _parts(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Rows of one subject and method, of so few slices that a database takes all of them in one query."""
     for _, group in rows.groupby(["subject", "method"], sort=False):
         number = pd.factorize(group["slice"])[0] // _SLICES_A_QUERY
-        for _, part in group.groupby(number, sort=False):
-            yield part
+        for one in range(number.max() + 1):
+            yield group[number == one]
 
 
 def _row(study_id: str, values: tuple) -> dict[str, Any]:
     row = {"study": study_id, **dict(zip(COLUMNS, values, strict=True))}
-    return row | {"value": None if np.isnan(row["value"]) else row["value"]}
+    return row | {"value": None if math.isnan(row["value"]) else row["value"]}
 
 
 def _unknown(study_id: str) -> StoreError:
