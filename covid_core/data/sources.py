@@ -77,6 +77,16 @@ class Dataset:
         """int8 ``(N,)``: 1 for the positive class, 0 for every other."""
         return (self.labels == self.positive).astype(np.int8)
 
+    def transform(self, size: int, interpolation: str) -> dict[str, Any]:
+        """How its files become what a network sees, as experiments and studies declare it; JSON-ready.
+
+        Args:
+            size: Side of the square slices in pixels.
+            interpolation: How they are resized to it.
+        """
+        packing = {"packing": self.packing.transform()} if self.packing else {}
+        return {"size": size, "interpolation": interpolation} | packing
+
     def check_packing(self, size: int, interpolation: str) -> None:
         """Refuse to make slices of another size or interpolation out of packed ones.
 

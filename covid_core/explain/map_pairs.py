@@ -125,12 +125,11 @@ class StudySettings:
 
 def study_of(pair: MapPair, dataset: Dataset, settings: StudySettings) -> Study:
     """The record that the measures of ``pair`` stand under."""
-    packing = {"packing": dataset.packing.transform()} if dataset.packing else {}
     return Study(
         kind=KIND if pair.trained else RANDOM_KIND,
         dataset=dataset.name,
         dataset_digest=dataset.digest,
-        transform={"size": pair.size, "interpolation": pair.interpolation} | packing,
+        transform=dataset.transform(pair.size, pair.interpolation),
         networks=pair.identity(),
         settings=settings.identity(),
     )

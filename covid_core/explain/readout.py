@@ -80,12 +80,11 @@ def readout_slices(card: Card, dataset: Dataset, store: ResultsStore, settings: 
 
 def study_of(card: Card, dataset: Dataset, slices: ReadoutSlices, settings: ReadoutSettings) -> Study:
     """The record that the numbers of one network stand under."""
-    packing = {"packing": dataset.packing.transform()} if dataset.packing else {}
     return Study(
         kind=KIND,
         dataset=dataset.name,
         dataset_digest=dataset.digest,
-        transform={"size": card.input_size, "interpolation": card.interpolation} | packing,
+        transform=dataset.transform(card.input_size, card.interpolation),
         networks={card.model: card.provenance | {"dataset": card.dataset}},
         settings={
             "version": 1,

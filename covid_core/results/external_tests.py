@@ -57,12 +57,11 @@ def study_of(card: Card, dataset: Dataset) -> Study:
             f"Expected the positive class {known!r}, as {card.key} was trained. Received: {positive!r}. "
             "Name the class, --positive, and its folder alike."
         )
-    packing = {"packing": dataset.packing.transform()} if dataset.packing else {}
     return Study(
         kind=KIND,
         dataset=dataset.name,
         dataset_digest=dataset.digest,
-        transform={"size": card.input_size, "interpolation": card.interpolation} | packing,
+        transform=dataset.transform(card.input_size, card.interpolation),
         networks={card.model: card.provenance | {"dataset": card.dataset}},
         settings={
             "version": 1,

@@ -63,13 +63,12 @@ class Campaign:
     @property
     def experiment(self) -> Experiment:
         """What the campaign's folds are filed under."""
-        packing = self.dataset.packing
         # the data set's own patients are part of its digest already
         groups = {"groups": self.groups.identity()} if self._is_by_group and self.groups else {}
         return Experiment(
             dataset=self.dataset.name,
             dataset_digest=self.dataset.digest,
-            transform=self.protocol.transform() | ({"packing": packing.transform()} if packing else {}),
+            transform=self.dataset.transform(self.protocol.size, self.protocol.interpolation),
             protocol=self.protocol.identity() | groups,
             split=self.protocol.split,
         )

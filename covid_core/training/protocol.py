@@ -111,10 +111,6 @@ class Protocol:
             del values["backbone_batch_sizes"]  # as experiments were named before there were exceptions
         return values
 
-    def transform(self) -> dict[str, Any]:
-        """How a source file becomes the array that networks see."""
-        return {"size": self.size, "interpolation": self.interpolation}
-
 
 @dataclass(frozen=True)
 class Preset:
