@@ -3,9 +3,11 @@
     python -m benchmarks.activations                     # five networks, 380 px
     python -m benchmarks.activations --networks all      # all 40
 
-A first visit runs the network up to the layer, sums up its channels and draws the grid; a second one finds the maps in
-the session's cache. The layers are spread over the depth, with the last and the largest among them. Memory is the most
-that the process holds beyond what it held before one session visits them all (Linux only), and what its cache then has.
+A first visit, with nothing kept, runs the network from the slice up to the layer, sums up its channels and draws the
+grid; a step comes from the layer in front of it, as the slider's arrows do, and runs a block at most; a later visit
+finds the maps in the session's cache. The layers are spread over the depth, with the last and the largest among them.
+Memory is the most that the process holds beyond what it held before one session visits them all (Linux only), and what
+its cache then has.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from covid_core.training.selection import select_networks
 from covid_core.ui.activation_views import COLUMNS, GridChoices, grid_chart, layer_scale
 from covid_core.ui.inference import SESSION_MAP_BYTES
 from covid_core.ui.map_cache import MapCache
+from covid_core.ui.visits import maps_of_layer
 
 NETWORKS = ("EfficientNetB0", "EfficientNetB7", "ResNet152V2", "DenseNet201", "VGG19")
 GOALS = {"EfficientNetB0": (1.0, 0.3)}  # seconds of a first visit and of a later one
@@ -48,20 +51,22 @@ def main() -> None:
     options = flags.parse_args()
     console = Console(soft_wrap=True, width=max(Console().width, 130))
     console.print(f"{options.size} px, 64 channels at once: {', '.join(facts('float32').values())}")
-    table = Table(
-        "network", "layers", "first visit", "longest", "later visit", "longest", "grown by", "cache", box=None
-    )
+    visits = [title for kind in ("first visit", "step", "later visit") for title in (kind, "longest")]
+    table = Table("network", "layers", *visits, "grown by", "cache", box=None)
     table.add_column("10 sessions, one slice / one session")
     missed = []
     for name in select_networks("*" if name == "all" else name for name in options.networks):
-        first, later, grown, cached, ratio, count = _measure(name, options)
+        first, step, later, grown, cached, ratio, count = _measure(name, options)
         goal = GOALS.get(name, GOAL)
         missed += [f"{name} {what}" for what, times, most in zip(("first", "later"), (first, later), goal, strict=True)
                    if max(times) > most]  # fmt: skip
         table.add_row(
             name,
             str(count),
-            *(f"{1000 * value:.0f} ms" for value in (np.median(first), max(first), np.median(later), max(later))),
+            *(
+                f"{1000 * value:.0f} ms"
+                for value in (end for times in (first, step, later) for end in (np.median(times), max(times)))
+            ),
             f"{grown / 2**20:.0f} MiB",
             f"{cached / 2**20:.0f} MiB",
             f"{ratio:.2f}",
@@ -76,7 +81,9 @@ def main() -> None:
     )
 
 
-def _measure(name: str, options: argparse.Namespace) -> tuple[list[float], list[float], int, int, float, int]:
+def _measure(
+    name: str, options: argparse.Namespace
+) -> tuple[list[float], list[float], list[float], int, int, float, int]:
     probe = ActivationProbe(build_model(name, (options.size, options.size, 1)))
     lock = threading.RLock()
     pixels = sample_slices(options.size)[0].pixels
@@ -85,16 +92,20 @@ def _measure(name: str, options: argparse.Namespace) -> tuple[list[float], list[
     cache = MapCache(SESSION_MAP_BYTES, lock)
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
     before = _memory("VmRSS")
-    first = [_timed(_visit, probe, cache, pixels, layer) for layer in layers]
-    later = []
     for layer in layers:
-        # the layer before it may have been pushed out by its successors: seen before means still kept
         _visit(probe, cache, pixels, layer)
-        later.append(_timed(_visit, probe, cache, pixels, layer))
     grown = _memory("VmHWM") - before
+    first, step, later = [], [], []
+    for layer in layers:
+        session = MapCache(SESSION_MAP_BYTES, lock)
+        first.append(_timed(_visit, probe, session, pixels, layer))
+        later.append(_timed(_visit, probe, session, pixels, layer))
+        session = MapCache(SESSION_MAP_BYTES, lock)
+        maps_of_layer(probe, session, (), pixels, layer.number - 1)
+        step.append(_timed(_visit, probe, session, pixels, layer))
     alone = _timed(_visit, probe, MapCache(SESSION_MAP_BYTES, lock), pixels, layers[-1])
     together = _timed(_sessions, probe, MapCache(SESSION_MAP_BYTES, lock), pixels, layers[-1])
-    return first, later, grown, cache.bytes, together / alone, len(probe.layers)
+    return first, step, later, grown, cache.bytes, together / alone, len(probe.layers)
 
 
 def _sessions(probe: ActivationProbe, cache: MapCache, pixels: np.ndarray, layer: LayerInfo) -> None:
@@ -108,7 +119,7 @@ def _sessions(probe: ActivationProbe, cache: MapCache, pixels: np.ndarray, layer
 
 def _visit(probe: ActivationProbe, cache: MapCache, pixels: np.ndarray, layer: LayerInfo) -> None:
     """What the page does for one layer."""
-    maps = cache.get(layer.number, lambda: probe.maps(pixels, layer.number))
+    maps = maps_of_layer(probe, cache, (), pixels, layer.number)
     statistics = channel_statistics(maps)
     channels = channel_order(statistics, GRID.order).tolist()[: GRID.at_once]
     grid_chart(maps, statistics, channels, GRID, layer_scale(statistics)).to_json()

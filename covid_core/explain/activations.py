@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -66,6 +66,7 @@ class ActivationProbe:
         counted = [position for position, layer in enumerate(self._graph.operations) if layer.name != SCALING_LAYER]
         self._position = dict(enumerate(counted, start=1))
         self._number = {position: number for number, position in self._position.items()}
+        self._cuts = tuple(self._number[position] for position in self._graph.cut_points() if position in self._number)
         fields, ends = receptive_fields(self._graph), _block_ends(self._graph)
         self.layers: tuple[LayerInfo, ...] = tuple(
             _layer_info(number, self._graph.operations[position], fields[position], position in ends)
@@ -86,6 +87,16 @@ class ActivationProbe:
         if which not in self._position:
             raise ModelError(f"Expected a layer number from 1 to {len(self.layers)}. Received: {which}.")
         return self.layers[which - 1]
+
+    def starts(self, number: int) -> tuple[int, ...]:
+        """Numbers of the layers in front of a layer where a pass to it can begin, the nearest first.
+
+        All that goes on from each of them is its own output.
+
+        Raises:
+            ModelError: No such layer.
+        """
+        return tuple(cut for cut in reversed(self._cuts) if cut < self.layer(number).number)
 
     def maps(self, slice_: np.ndarray, number: int | str) -> np.ndarray:
         """Activation maps of one layer.
@@ -109,6 +120,7 @@ class ActivationProbe:
         slice_: np.ndarray,
         look: Callable[[LayerInfo, np.ndarray], None],
         numbers: Collection[int] | None = None,
+        known: Mapping[int, np.ndarray] | None = None,
     ) -> None:
         """Shows layers' maps to ``look`` in one pass, one layer at a time, so that memory stays bounded.
 
@@ -116,6 +128,8 @@ class ActivationProbe:
             slice_: As for ``maps``.
             look: Called with layer and maps, in the order of the numbers; what it does not keep is let go.
             numbers: Of the layers to show; all by default. Layers behind the last of them do not run.
+            known: Number of a layer -> its maps of this very slice, from a pass before. Layers that only lead to it
+                do not run again, and it is not shown; out of ``starts`` of a wanted layer, nothing in front of it runs.
 
         Raises:
             ModelError: No such layer, or a slice that does not fit the network.
@@ -129,8 +143,12 @@ class ActivationProbe:
             if position in wanted:
                 look(self.layers[self._number[position] - 1], _as_array(output))
 
+        values = {self._graph.input: batch}
+        for number, maps in (known or {}).items():
+            position = self._position[self.layer(number).number]
+            values[position] = keras.ops.convert_to_tensor(maps[None], self._graph.operations[position].output.dtype)
         show(self._graph.input, batch)
-        self._graph.run({self._graph.input: batch}, [], visit=show, passing=sorted(wanted))
+        self._graph.run(values, [], visit=show, passing=sorted(wanted))
 
     def _batch(self, slice_: np.ndarray) -> object:
         array = np.asarray(slice_)
@@ -197,22 +215,35 @@ def channel_grid(
     unknown = [channel for channel in channels if not 0 <= channel < maps.shape[-1]]
     if unknown or len(channels) == 0:
         raise ModelError(f"Expected channels from 0 to {maps.shape[-1] - 1}, at least one. Received: {list(channels)}.")
-    low, high = (None, None) if per_channel else scale or (float(np.nanmin(maps)), float(np.nanmax(maps)))
+    if per_channel:
+        lows, highs = (ends[list(channels)] for ends in _finite_ends(maps))
+    else:
+        lows, highs = ([end] * len(channels) for end in scale or (float(np.nanmin(maps)), float(np.nanmax(maps))))
     height, width = maps.shape[:2]
     tile_size = (height, width) if tile is None else (tile, max(1, round(tile * width / height)))
     # Nearest neighbour by index: the row and column of the map that each pixel of the tile shows.
     rows_of_map = np.arange(tile_size[0]) * height // tile_size[0]
     columns_of_map = np.arange(tile_size[1]) * width // tile_size[1]
+    # taken before it is scaled: a large map has many more pixels than its tile
+    shown = maps[np.ix_(rows_of_map, columns_of_map, channels)]
 
     columns = int(np.ceil(np.sqrt(len(channels)))) if columns is None else columns
     rows = -(-len(channels) // columns)
     grid = np.full((rows * (tile_size[0] + gap) - gap, columns * (tile_size[1] + gap) - gap), 255, np.uint8)
-    for place, channel in enumerate(channels):
+    for place, (low, high) in enumerate(zip(lows, highs, strict=True)):
         top = place // columns * (tile_size[0] + gap)
         left = place % columns * (tile_size[1] + gap)
-        picture = to_grey(maps[..., channel], low, high)
-        grid[top : top + tile_size[0], left : left + tile_size[1]] = picture[np.ix_(rows_of_map, columns_of_map)]
+        grid[top : top + tile_size[0], left : left + tile_size[1]] = to_grey(shown[..., place], low, high)
     return grid
+
+
+def _finite_ends(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest finite value of each channel of ``(h, w, c)``; infinite where a channel has none."""
+    places = maps.reshape(-1, maps.shape[-1])
+    finite = np.isfinite(places)
+    if finite.all():
+        return places.min(axis=0), places.max(axis=0)
+    return np.where(finite, places, np.inf).min(axis=0), np.where(finite, places, -np.inf).max(axis=0)
 
 
 def _layer_info(number: int, layer: keras.layers.Layer, field: ReceptiveField | None, ends_block: bool) -> LayerInfo:

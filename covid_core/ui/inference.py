@@ -23,6 +23,7 @@ from covid_core.ui.background import Job, made
 from covid_core.ui.map_cache import MapCache
 from covid_core.ui.networks import RANDOM_SEED, ChosenNetwork
 from covid_core.ui.slices import ChosenSeries, ChosenSlice
+from covid_core.ui.visits import maps_of_layer
 from covid_core.ui.workbench import turn
 
 NETWORKS_IN_MEMORY = 4  # two pairs; the largest network has a quarter of a gigabyte of weights
@@ -153,8 +154,7 @@ def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) ->
         cache = st.session_state.setdefault(_MAPS, MapCache(SESSION_MAP_BYTES, _lock()))
     else:
         cache = _shared_maps()
-    seen = seen_by(network, chosen)
-    return cache.get((network.key, chosen.digest, number), lambda: loaded.probe.maps(seen, number))
+    return maps_of_layer(loaded.probe, cache, (network.key, chosen.digest), seen_by(network, chosen), number)
 
 
 def statistics_over_depth(network: ChosenNetwork, chosen: ChosenSlice) -> pd.DataFrame:

@@ -18,7 +18,7 @@ class MapCache:
     """
 
     def __init__(self, most_bytes: int, lock: threading.RLock):
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._making = lock
         self._keeping = threading.Lock()
         self._arrays: OrderedDict[Hashable, np.ndarray] = OrderedDict()
@@ -31,29 +31,30 @@ class MapCache:
 
     def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The array of ``key``, made where it is not kept; read-only, since others may hold it too."""
-        found = self._find(key)
+        found = self.find(key)
         if found is not None:
             return found
         with self._making:
-            found = self._find(key)  # another thread may have made it meanwhile
+            found = self.find(key)  # another thread may have made it meanwhile
             if found is None:
                 found = make()
                 found.flags.writeable = False
                 self._keep(key, found)
         return found
 
-    def _find(self, key: Hashable) -> np.ndarray | None:
+    def find(self, key: Hashable) -> np.ndarray | None:
+        """The array of ``key`` if it is kept; it then counts as used."""
         with self._keeping:
             if key in self._arrays:
                 self._arrays.move_to_end(key)
             return self._arrays.get(key)
 
     def _keep(self, key: Hashable, array: np.ndarray) -> None:
-        if array.nbytes > self._most_bytes:
+        if array.nbytes > self.most_bytes:
             return
         with self._keeping:
             self._arrays[key] = array
             total = sum(one.nbytes for one in self._arrays.values())
-            while total > self._most_bytes:
+            while total > self.most_bytes:
                 _, oldest = self._arrays.popitem(last=False)
                 total -= oldest.nbytes

@@ -14,6 +14,8 @@ from covid_core.explain.activations import ActivationProbe, channel_grid, to_gre
 from covid_core.explain.graph import FlatGraph
 from covid_core.models import build, zoo
 from covid_core.ui.figure_choices import STRIP_LAYERS, STRIP_NETWORK
+from covid_core.ui.map_cache import MapCache
+from covid_core.ui.visits import maps_of_layer
 
 SIZE = 32
 
@@ -95,6 +97,52 @@ def test_a_pass_over_chosen_layers_shows_those_and_runs_no_further(network, monk
         np.testing.assert_array_equal(maps, probe.maps(pixels, name))
     with pytest.raises(ModelError, match="layer number"):
         probe.visit(pixels, lambda layer, maps: None, [99])
+
+
+def test_a_pass_from_maps_that_are_known_gives_the_same_and_runs_nothing_in_front(network, monkeypatch):
+    probe, pixels = ActivationProbe(network), one_slice()
+    assert probe.starts(7) == (6, 5, 2, 1)  # the shortcut leaves no single tensor between entry and the sum
+    assert probe.starts(4) == (2, 1)
+    expected = {number: probe.maps(pixels, number) for number in range(1, 9)}
+    calls = []
+    entry = network.get_layer("entry")
+    monkeypatch.setattr(entry, "call", lambda x: calls.append(x) or pytest.fail("entry ran again"))
+    for number in range(3, 9):
+        for start in probe.starts(number)[:-1]:
+            seen = {}
+            probe.visit(pixels, lambda layer, maps, seen=seen: seen.update({layer.number: maps}), [number],
+                        {start: expected[start]})  # fmt: skip
+            assert list(seen) == [number]
+            np.testing.assert_array_equal(seen[number], expected[number])
+
+
+def test_a_walk_runs_each_layer_once_and_a_jump_starts_at_what_is_kept(network, monkeypatch):
+    probe, pixels, cache = ActivationProbe(network), one_slice(), MapCache(2**20, threading.RLock())
+    expected = {number: probe.maps(pixels, number) for number in range(1, 9)}
+    ran = []
+    for layer in network.layers:
+        call = layer.call
+        monkeypatch.setattr(
+            layer, "call", lambda *x, call=call, name=layer.name, **more: (ran.append(name), call(*x, **more))[1]
+        )
+    for number in (2, 5, 6, 7, 8):
+        maps = maps_of_layer(probe, cache, ("slice",), pixels, number)
+        np.testing.assert_array_equal(maps, expected[number])
+    assert sorted(ran) == sorted(set(ran)), "a layer ran twice"
+    ran.clear()
+    np.testing.assert_array_equal(maps_of_layer(probe, cache, ("slice",), pixels, 3), expected[3])
+    assert ran == ["normalised"]
+    maps_of_layer(probe, cache, ("slice",), pixels, 8)
+    assert ran == ["normalised"], "kept maps were computed again"
+    other = one_slice(seed=1)
+    np.testing.assert_array_equal(maps_of_layer(probe, cache, ("other",), other, 3), probe.maps(other, 3))
+
+
+def test_maps_too_large_for_a_start_are_not_kept_beside_those_that_were_looked_at(network):
+    probe, cache = ActivationProbe(network), MapCache(16 * 16 * 6 * 4, threading.RLock())  # one layer fills it
+    maps_of_layer(probe, cache, (), one_slice(), 6)
+    assert cache.find((6,)) is not None
+    assert cache.find((5,)) is None
 
 
 def test_tensors_are_let_go_after_their_last_reader(network):
@@ -198,6 +246,14 @@ def test_channel_grid_scales_by_channel_or_by_layer():
     alone, together = (channel_grid(maps, [0, 1, 2], per_channel, columns=3, gap=0)[0, ::2] for per_channel in (1, 0))
     assert alone.tolist() == [255, 255, 255]
     assert together.tolist() == [3, 26, 255]
+
+
+def test_a_large_map_is_scaled_by_all_of_its_pixels_and_broken_ones_hide_nothing():
+    maps = np.random.default_rng(0).normal(size=(40, 40, 3)).astype(np.float32)
+    maps[1, 1] = 9, np.nan, -np.inf  # outside the pixels that a tile of 10 shows
+    grid = channel_grid(maps, [2, 0, 1], columns=3, tile=10, gap=0)
+    for place, channel in enumerate([2, 0, 1]):
+        np.testing.assert_array_equal(grid[:, 10 * place : 10 * place + 10], to_grey(maps[..., channel])[::4, ::4])
 
 
 def test_channel_grid_enlarges_without_blending():
