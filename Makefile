@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 BENCHMARK_VENV ?= .venv-benchmark
 PORT ?= 8501
 
-.PHONY: run test lint format screenshots benchmark-environment clean
+.PHONY: run test test-slow lint format screenshots benchmark-environment clean
 
 run: $(VENV)/requirements.stamp
 	$(BIN)/streamlit run app.py --server.port $(PORT) --server.address localhost
@@ -15,8 +15,13 @@ run: $(VENV)/requirements.stamp
 test: $(VENV)/requirements-dev.stamp $(VENV)/browser.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 tests/unit tests/app  # building a network keeps one core busy
+	# building a network keeps one core busy; the tests of a file share what their first one loads
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/unit tests/app
 	$(BIN)/python -m pytest tests/browser              # alone: it watches the clock
+
+# Many or large networks, killed processes, clusters: what a quarter of an hour has no room for.
+test-slow: $(VENV)/requirements-dev.stamp
+	$(BIN)/python -m pytest -n 2 -m slow tests/unit tests/app
 
 lint: $(VENV)/requirements-dev.stamp
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 
 import numpy as np
 import streamlit as st
@@ -11,6 +12,7 @@ from covid_core.explain.comparison import spread
 from covid_core.explain.gradcam import CamMaps
 from covid_core.explain.heatmap import colour
 from covid_core.explain.report import described_map, described_weights, png, report_zip
+from covid_core.training.devices import facts
 from covid_core.ui.networks import RANDOM_SEED, ChosenNetwork
 from covid_core.ui.slices import ChosenSlice
 
@@ -60,6 +62,8 @@ def map_report(
     height, width = chosen.pixels.shape
     grey = np.clip(np.rint(chosen.pixels), 0, 255).astype(np.uint8)
     parameters = {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "software": facts("float32"),
         "weights": described_weights(
             network.spec.name, network.card, RANDOM_SEED, network.input_size, network.interpolation
         ),

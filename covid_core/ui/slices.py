@@ -226,7 +226,7 @@ def _take_uploads() -> None:
         try:
             accepted[file.file_id] = known.get(file.file_id) or read_slice(file.getvalue(), file.name)
         except SliceError as refusal:
-            refusals.append(refusal)
+            refusals.append(SliceError(f"{file.name}: {refusal}"))  # of several files, the reader sees which
             refused.add(file.file_id)
     st.session_state[_REFUSALS] = refusals
     if not accepted:

@@ -209,6 +209,7 @@ def test_methods_need_a_trained_network(open_page):
     assert any("choose a trained network" in info.value for info in app.info)
 
 
+@pytest.mark.slow
 def test_four_methods_side_by_side(open_page, trained):
     app = open_page("methods")
     assert [

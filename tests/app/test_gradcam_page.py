@@ -324,7 +324,9 @@ def test_a_report_has_the_pictures_and_parameters_and_no_name_of_a_file(trained)
     import io
     import json
     import zipfile
+    from datetime import UTC, datetime, timedelta
 
+    import keras
     import numpy as np
     from PIL import Image
 
@@ -343,6 +345,8 @@ def test_a_report_has_the_pictures_and_parameters_and_no_name_of_a_file(trained)
     archive = zipfile.ZipFile(io.BytesIO(content))
     assert archive.namelist() == ["slice.png", "heat.png", "overlay.png", "report.json"]
     report = json.loads(archive.read("report.json"))
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(report["made"])) < timedelta(minutes=1)
+    assert f"keras {keras.version()}" in report["software"]["versions"]
     assert report["weights"]["sha256"] == card.sha256
     grey = np.asarray(Image.open(archive.open("slice.png")))
     assert report["slice"]["sha256_of_grey_values"] == hashlib.sha256(grey.tobytes()).hexdigest()
