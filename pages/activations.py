@@ -45,17 +45,18 @@ if view == ONE:
     with shown_errors(), place, st.spinner("Computing the maps …"):
         maps = inference.activation_maps(network, chosen, layer.number)
     with place.container():
-        picture_column, maps_column = st.columns([1, 2], gap="large")
+        if maps.ndim == 3:
+            statistics = channel_statistics(maps)
+            grid = activation_views.choose_grid()
+            order = channel_order(statistics, grid.order).tolist()
+            channels = order[activation_views.pick_page(len(order), grid)]
+        picture_pane, maps_pane = activation_views.panes(2)
         picture = inference.seen_by(network, chosen)
-        picture_column.image(picture, caption="The slice as the network sees it", width="stretch")
-        with maps_column:
+        picture_pane.image(picture, caption="The slice as the network sees it", width="stretch")
+        with maps_pane:
             if maps.ndim == 1:
                 activation_views.draw_vector(maps, layer, network.classes if layer is layers[-1] else None)
             else:
-                statistics = channel_statistics(maps)
-                grid = activation_views.choose_grid()
-                order = channel_order(statistics, grid.order).tolist()
-                channels = order[activation_views.pick_page(len(order), grid)]
                 scale = activation_views.layer_scale(statistics)
                 key = f"grid-{network.spec.name}-{layer.number}-{channels[0]}"
                 chart = activation_views.grid_chart(maps, statistics, channels, grid, scale)

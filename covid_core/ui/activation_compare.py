@@ -36,11 +36,11 @@ def draw_two_slices(network: ChosenNetwork, layer: LayerInfo, chosen: ChosenSlic
     channels = order[views.pick_page(len(order), grid)]
     scale = views.layer_scale(*statistics)
     for column, one, of, numbers, key in zip(
-        st.columns(2, gap="large"), slices, maps, statistics, ("first", "second"), strict=True
+        views.panes(2), slices, maps, statistics, ("first", "second"), strict=True
     ):
         with column:
             st.markdown(f"**{plain(one.name)}**")
-            chart = views.grid_chart(of, numbers, channels, grid, scale, views.HALF_GRID_PIXELS, clickable=False)
+            chart = views.grid_chart(of, numbers, channels, grid, scale, clickable=False)
             views.draw_grid(chart, channels, f"grid-{key}-{layer.number}-{channels[0]}", clickable=False)
             st.caption(views.dead_text(numbers))
     st.caption(
@@ -82,7 +82,7 @@ def draw_two_networks(
     orders = [channel_order(of, grid.order).tolist() for of in statistics]
     page = views.pick_page(max(map(len, orders)), grid)
     for column, one, layer, of, numbers, order in zip(
-        st.columns(2, gap="large"), networks, shown, maps, statistics, orders, strict=True
+        views.panes(2), networks, shown, maps, statistics, orders, strict=True
     ):
         channels = order[page]
         with column:
@@ -91,7 +91,7 @@ def draw_two_networks(
                 st.caption(f"It has {len(order)} channels: none on this page.")
                 continue
             low, high = scale = views.layer_scale(numbers)
-            chart = views.grid_chart(of, numbers, channels, grid, scale, views.HALF_GRID_PIXELS, clickable=False)
+            chart = views.grid_chart(of, numbers, channels, grid, scale, clickable=False)
             views.draw_grid(chart, channels, f"grid-{one.spec.name}-{layer.number}-{channels[0]}", clickable=False)
             black_white = "" if grid.own_scale else f" Black {low:.3g}, white {high:.3g}."
             st.caption(f"{views.channels_text(channels, len(order), grid)}. {views.dead_text(numbers)}{black_white}")

@@ -10,6 +10,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from covid_core import charts
 from covid_core.charts.activations import CLICKED, channel_tiles
@@ -27,7 +28,7 @@ ORDERS = {
     "Variance, largest first": "variance",
     "Difference between the slices, largest first": "difference",
 }
-GRID_PIXELS, HALF_GRID_PIXELS = 560, 440
+GRID_PIXELS = 464  # two grids stand side by side on a screen of 1366 pixels, and one fits a narrow window
 GAP = 2
 GREYS = colour(np.linspace(0, 1, 17, dtype=np.float32)[None], "grey")[0]
 
@@ -74,13 +75,18 @@ def pick_page(count: int, grid: GridChoices) -> slice:
     return slice(first, first + grid.at_once)
 
 
+def panes(count: int) -> list[DeltaGenerator]:
+    """Places as wide as a grid, side by side where there is room, else one under the other."""
+    with st.container(horizontal=True, gap="large"):
+        return [st.container(width=GRID_PIXELS) for _ in range(count)]
+
+
 def grid_chart(
     maps: np.ndarray,
     statistics: ChannelStatistics,
     channels: Sequence[int],
     grid: GridChoices,
     scale: tuple[float, float],
-    pixels: int = GRID_PIXELS,
     clickable: bool = True,
 ) -> alt.LayerChart:
     """Channels of a layer as tiles.
@@ -91,11 +97,10 @@ def grid_chart(
         channels: Which, from 0.
         grid: How they are shown.
         scale: Black and white, where all channels share a scale.
-        pixels: Width of a full row.
         clickable: Whether a click opens a channel.
     """
     columns = min(grid.columns, len(channels))
-    tile = (pixels + GAP) // grid.columns - GAP
+    tile = (GRID_PIXELS + GAP) // grid.columns - GAP
     picture = channel_grid(maps, channels, grid.own_scale, columns, tile, GAP, scale)
     channels = np.asarray(channels)
     tiles = pd.DataFrame(
