@@ -110,6 +110,25 @@ def test_screenshot(server, visit, name, pytestconfig):
     check_screenshot(png, name, pytestconfig.getoption("--renew-screenshots"))
 
 
+# views of a page that its first look does not show
+VIEWS = {
+    "activations-two-slices": "activations?view=Two slices&second=Generated non-COVID 1"
+    "&layer_number=75 block3b_add&channels=16",
+    "activations-two-networks": "activations?view=Two networks&channels=16",
+    "activations-over-depth": "activations?view=Over depth&second=Generated non-COVID 1",
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_screenshot_of_a_view(server, visit, name, pytestconfig):
+    visit.page.goto(f"{server.url}/{VIEWS[name]}")
+    visit.accept()
+    expect(visit.page.get_by_test_id("stVegaLiteChart").first).to_be_visible(timeout=120_000)
+    png = visit.picture()
+    visit.check()
+    check_screenshot(png, name, pytestconfig.getoption("--renew-screenshots"))
+
+
 def test_screenshot_of_the_gate(server, visit, pytestconfig):
     visit.page.goto(server.url)
     expect(visit.page.get_by_role("heading", name="Before you start")).to_be_visible(timeout=30_000)
