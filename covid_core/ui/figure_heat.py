@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
 from covid_core.charts.figures import Block
+from covid_core.explain.map_pairs import trained_pairs
 from covid_core.models import zoo
 from covid_core.models.library import Card
 from covid_core.ui.choices import choose
@@ -35,7 +36,8 @@ def networks_plan(trained: dict[str, list[Card]]) -> Plan:
     Args:
         trained: As ``networks.trained_networks`` gives it.
     """
-    names = choose(st.multiselect, "Networks", list(zoo.ALL), "figure_networks", default=list(NINE))
+    default = _first_choice(NINE, [name for name in zoo.ALL if name in trained])
+    names = choose(st.multiselect, "Networks", list(zoo.ALL), "figure_networks", default=default)
     networks = single_networks(names, trained)
     return _plan("networks", networks, sum(network.card is None for network in networks))
 
@@ -46,9 +48,18 @@ def pairs_plan(trained: dict[str, list[Card]]) -> Plan:
     Args:
         trained: As ``networks.trained_networks`` gives it.
     """
-    names = choose(st.multiselect, "Backbones", list(BACKBONES), "backbones", default=list(FIVE))
+    default = _first_choice(FIVE, [pair.backbone for pair in trained_pairs(trained, BACKBONES)])
+    names = choose(st.multiselect, "Backbones", list(BACKBONES), "backbones", default=default)
     pairs = network_pairs(names, trained)
     return _plan("pairs", pairs, sum(base.card is None for base, _ in pairs))
+
+
+def _first_choice(study: Sequence[str], trained: Sequence[str]) -> list[str]:
+    """The study's choice; what is trained here where none of that is, and a word about it."""
+    if not trained or set(study) & set(trained):
+        return list(study)
+    st.caption(f"The study draws {', '.join(study)}; none of them is trained here.")
+    return list(trained)
 
 
 def _plan(kind: str, networks: list, missing: int) -> Plan:

@@ -16,7 +16,10 @@ def test_without_trained_networks_the_places_stay_empty(open_page, places):
 
 
 def test_trained_networks_are_drawn(open_page, trained):
-    app = open_page("figures", **PAIR)
+    """Those that are here stand first where none of the study's choice is."""
+    app = open_page("figures")
+    assert app.multiselect(key="figure_networks").value == PAIR["figure_networks"]
+    assert any("none of them is trained here" in caption.value for caption in app.caption)
     assert not app.info
     assert not app.toggle
     assert app.get("image")
