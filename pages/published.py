@@ -1,5 +1,6 @@
 """The study's printed numbers: where they contradict each other."""
 
+import pandas as pd
 import streamlit as st
 
 from covid_core.results.contradictions import above_one, contradictions, implied_accuracy
@@ -23,9 +24,8 @@ contradicted = [one for one in found if one.contradicted]
 above, accuracy = above_one(published), implied_accuracy(published)
 
 st.subheader(f"{len(contradicted)} statements that the tables do not bear out", anchor=False)
-statements = statement_rows(contradicted)
-st.table(statements, border="horizontal", hide_index=True)
-csv_button("Download these statements as CSV", statements, "contradictions")
+st.table(statement_rows(contradicted), border="horizontal", hide_index=True)
+csv_button("Download these statements as CSV", pd.DataFrame(contradicted), "contradictions")
 
 st.subheader("Intervals that reach above 1", anchor=False)
 st.dataframe(above_one_rows(above), key="above_one", hide_index=True, width="content")

@@ -30,7 +30,7 @@ with shown_errors():
 with st.container(horizontal=True, gap="medium"):
     results = choose(st.selectbox, "Results", [PUBLISHED, *experiments], "results", width=420)
     metric_label = choose(
-        st.selectbox, "Order by", list(METRIC_OF), "metric", index=METRICS.index("sensitivity"), width=150
+        st.selectbox, "Metric", list(METRIC_OF), "metric", index=METRICS.index("sensitivity"), width=150
     )
     if results != PUBLISHED:
         method_name = choose(st.selectbox, "95 % interval", list(METHOD_OF), "interval", width=250)

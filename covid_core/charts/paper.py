@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import altair as alt
 import numpy as np
@@ -16,55 +16,53 @@ from covid_core.results.metrics import METRIC_LABELS, METRICS
 METRIC_COLOURS = dict(zip(METRIC_LABELS.values(), ["#5b6fb5", "#0b6b78", "#7f9c3b", "#d08a2e", "#a2577f"], strict=True))
 _VARIANT_COLOURS = {"base": BASE, "modified": MODIFIED, "residual": FAMILY_COLOURS["ResNet"]}
 _UNIT_COLOURS = dict(zip(UNITS.values(), (BASE, MODIFIED), strict=True))
-_FIGURE, _PANEL, _ROW = 250, 62, 34
+_FIGURE, _PANEL, _ROW = 330, 62, 34
 
 
-def family_figures(best: Mapping[str, pd.DataFrame], metric: str) -> alt.VConcatChart:
-    """Figures 2 and 3: the best network of each family in every metric, with intervals, one figure below another.
+def family_figure(best: pd.DataFrame, metric: str) -> alt.LayerChart:
+    """Figure 2 or 3: the best network of each family in every metric, with intervals.
 
     Args:
-        best: Title of a figure -> rows as ``paper_tables.family_best`` gives them, from left to right; at least one.
+        best: As ``paper_tables.family_best`` gives them, from left to right; at least one row.
         metric: The one that stands first in every group.
     """
     order = [METRIC_LABELS[name] for name in [metric, *(name for name in METRICS if name != metric)]]
-    long = {title: _by_metric(rows) for title, rows in best.items()}
-    figures = []
-    for title, part in long.items():
-        start = axis_start(part[["score", "low"]].min(axis=None))
-        scale = alt.Scale(domain=[start, 1], zero=False, nice=False)
-        y = alt.Y("score:Q", title="Score", scale=scale, axis=alt.Axis(format=".2f", tickCount=6))
-        base = alt.Chart(part).encode(
-            x=alt.X(
-                "model:N",
-                sort=best[title]["model"].tolist(),
-                title=None,
-                scale=alt.Scale(paddingInner=0.25),
-                axis=alt.Axis(labelAngle=0, labelLimit=170, ticks=False, labelPadding=8),
-            ),
-            xOffset=alt.XOffset("metric:N", sort=order),
-            color=alt.Color(
-                "metric:N",
-                title=None,
-                sort=order,
-                scale=alt.Scale(domain=order, range=[METRIC_COLOURS[name] for name in order]),
-                legend=alt.Legend(orient="top"),
-            ),
-            tooltip=[
-                alt.Tooltip("model:N", title="Network"),
-                alt.Tooltip("metric:N", title="Metric"),
-                alt.Tooltip("score:Q", title="Score", format=".4f"),
-                alt.Tooltip("low:Q", title="95 % from", format=".4f"),
-                alt.Tooltip("high:Q", title="95 % to", format=".4f"),
-            ],
-        )
-        intervals = (
-            base.transform_filter("isValid(datum.low) && isValid(datum.high)")
-            .mark_rule(strokeWidth=2)
-            .encode(y=alt.Y("low:Q", title="Score", scale=scale), y2="high:Q")
-        )
-        points = base.mark_point(filled=True, size=62, opacity=1).encode(y=y)
-        figures.append(alt.layer(intervals, points).properties(height=_FIGURE, title=_title(title)))
-    return alt.vconcat(*figures).resolve_scale(color="shared")
+    rows = _by_metric(best)
+    start = axis_start(rows[["score", "low"]].min(axis=None))
+    scale = alt.Scale(domain=[start, 1], zero=False, nice=False)
+    title = f"Score (axis starts at {start:.2f})" if start else "Score"
+    axis = alt.Axis(format=".2f", tickCount=6, tickMinStep=0.01)
+    base = alt.Chart(rows).encode(
+        x=alt.X(
+            "model:N",
+            sort=best["model"].tolist(),
+            title=None,
+            scale=alt.Scale(paddingInner=0.25),
+            axis=alt.Axis(labelAngle=0, labelLimit=190, labelOverlap=False, ticks=False, labelPadding=8),
+        ),
+        xOffset=alt.XOffset("metric:N", sort=order),
+        color=alt.Color(
+            "metric:N",
+            title=None,
+            sort=order,
+            scale=alt.Scale(domain=order, range=[METRIC_COLOURS[name] for name in order]),
+            legend=alt.Legend(orient="top"),
+        ),
+        tooltip=[
+            alt.Tooltip("model:N", title="Network"),
+            alt.Tooltip("metric:N", title="Metric"),
+            alt.Tooltip("score:Q", title="Score", format=".4f"),
+            alt.Tooltip("low:Q", title="95 % from", format=".4f"),
+            alt.Tooltip("high:Q", title="95 % to", format=".4f"),
+        ],
+    )
+    intervals = (
+        base.transform_filter("isValid(datum.low) && isValid(datum.high)")
+        .mark_rule(strokeWidth=2)
+        .encode(y=alt.Y("low:Q", title=title, scale=scale, axis=axis), y2="high:Q")
+    )
+    points = base.mark_point(filled=True, size=62, opacity=1).encode(y=alt.Y("score:Q", title=title, scale=scale))
+    return alt.layer(intervals, points).properties(height=_FIGURE)
 
 
 def family_histograms(counts: pd.DataFrame, title: str, unit: str) -> alt.VConcatChart:
@@ -108,6 +106,7 @@ def family_histograms(counts: pd.DataFrame, title: str, unit: str) -> alt.VConca
                     scale=alt.Scale(domain=variants, range=[_VARIANT_COLOURS[variant] for variant in variants]),
                     legend=alt.Legend(orient="top"),
                 ),
+                order=alt.Order("variant:N"),
                 tooltip=[
                     alt.Tooltip("family:N", title="Family"),
                     alt.Tooltip("variant:N", title="Head"),

@@ -99,7 +99,7 @@ def implied_accuracy(published: pd.DataFrame) -> pd.DataFrame:
 
 def _abstract_half_width(published: pd.DataFrame) -> Contradiction:
     row = published.set_index("model").loc["EfficientNetB5"]
-    same = [METRIC_LABELS[name] for name in METRICS if row[f"{name}_pm"] == 0.0020]
+    same = [_name(name) for name in METRICS if row[f"{name}_pm"] == 0.0020]
     return Contradiction(
         "Abstract",
         "EfficientNetB5 has a sensitivity with ± 0.0020.",
@@ -112,7 +112,7 @@ def _borrowed_means(published: pd.DataFrame) -> Contradiction:
     names = ("f1", "accuracy", "sensitivity")
     rows = published.set_index("model")
     b4, b5 = (
-        ", ".join(f"{METRIC_LABELS[name]} {rows.at[model, name]:.4f}" for name in names)
+        ", ".join(f"{_name(name)} {rows.at[model, name]:.4f}" for name in names)
         for model in ("EfficientNetB4", "EfficientNetB5")
     )
     return Contradiction(
@@ -127,7 +127,7 @@ def _base_wins(published: pd.DataFrame) -> Contradiction:
     pairs = pair_table(published)
     counts = wins(pairs).set_index("metric")
     texts = [
-        f"{METRIC_LABELS[name]} {counts.at[name, BASE]} to {counts.at[name, OTHER]}"
+        f"{_name(name)} {counts.at[name, BASE]} to {counts.at[name, OTHER]}"
         for name in sorted(METRICS, key=lambda name: name != "sensitivity")
     ]
     return Contradiction(
@@ -141,8 +141,7 @@ def _base_wins(published: pd.DataFrame) -> Contradiction:
 def _above_one(published: pd.DataFrame) -> Contradiction:
     table = above_one(published)
     texts = [
-        f"{METRIC_LABELS[row.metric]} of {row.model} to {row.high:.4f}"
-        for row in table.drop_duplicates("metric").itertuples()
+        f"{_name(row.metric)} of {row.model} to {row.high:.4f}" for row in table.drop_duplicates("metric").itertuples()
     ]
     return Contradiction(
         "Tables",
@@ -168,7 +167,7 @@ def _precision_of_densenet(published: pd.DataFrame) -> Contradiction:
 def _borrowed_half_widths(published: pd.DataFrame) -> Contradiction:
     rows = published.set_index("model")
     dense, xception = (
-        ", ".join(f"{METRIC_LABELS[name]} ± {rows.at[model, f'{name}_pm']:.4f}" for name in METRICS)
+        ", ".join(f"{_name(name)} ± {rows.at[model, f'{name}_pm']:.4f}" for name in METRICS)
         for model in ("DenseNet201", "Xception")
     )
     return Contradiction(
@@ -215,7 +214,7 @@ def _best_of_vgg(published: pd.DataFrame) -> Contradiction:
     rows = published.set_index("model")
     first, second = rows.loc["Modified-VGG16"], rows.loc["Modified-VGG19"]
     higher = [name for name in METRICS if second[name] > first[name]]
-    texts = [f"{METRIC_LABELS[name]} ({second[name]:.4f} against {first[name]:.4f})" for name in higher]
+    texts = [f"{_name(name)} ({second[name]:.4f} against {first[name]:.4f})" for name in higher]
     return Contradiction(
         "Text",
         "Modified-VGG16 is better than Modified-VGG19 in every metric.",
@@ -236,6 +235,11 @@ def _accuracy(published: pd.DataFrame) -> Contradiction:
         else f"All networks are within {_largest(table):.4f}.",
         bool(texts),
     )
+
+
+def _name(metric: str) -> str:
+    """As inside a sentence."""
+    return METRIC_LABELS[metric] if metric == "f1" else METRIC_LABELS[metric].lower()
 
 
 def _largest(table: pd.DataFrame) -> float:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from covid_core.charts.paper import effect_intervals
-from covid_core.models.zoo import TRAITS, VARIANTS
+from covid_core.models.zoo import ALL, TRAITS, VARIANTS
 from covid_core.results.effects import BOTH, UNITS, backbones, trait_effects, traits_by_family, variant_effects
 from covid_core.results.metrics import METRIC_LABELS
 from covid_core.ui.choices import choose
@@ -60,11 +60,14 @@ def draw_effects(rows: pd.DataFrame, metric: str, name: str) -> None:
             effect_intervals(known, f"Change in {title}"),
             f"{name}-effects",
             f"Effects of head, families, traits and size on {title} with two 95 % intervals each",
+            effects,
         )
         st.dataframe(effect_rows(effects), key="effects", hide_index=True, height="content")
         st.markdown(_found(effects))
     _draw_limits(count)
-    csv_button("Download these effects as CSV", effects, f"{name}-effects")
+    strangers = rows.loc[~rows["model"].isin(ALL), "model"].nunique()
+    if strangers:
+        st.caption(f"Left out, because their traits are not known: {strangers} networks from elsewhere.")
     st.subheader("Who has which trait", anchor=False)
     st.dataframe(_traits_text(), key="traits", height="content")
     st.caption(

@@ -21,7 +21,7 @@ def csv_button(label: str, table: pd.DataFrame, name: str) -> None:
     """
     st.download_button(
         label,
-        table.to_csv(index=False).encode(),
+        lambda: table.to_csv(index=False).encode(),
         file_name=f"{name}.csv",
         mime="text/csv",
         key=f"{name}_csv",
@@ -30,13 +30,14 @@ def csv_button(label: str, table: pd.DataFrame, name: str) -> None:
     )
 
 
-def draw_chart(chart: alt.TopLevelMixin, name: str, alt_text: str) -> None:
+def draw_chart(chart: alt.TopLevelMixin, name: str, alt_text: str, table: pd.DataFrame | None = None) -> None:
     """Draw a chart with buttons that save it as SVG and as PNG; a file is made when its button is pressed.
 
     Args:
         chart: As ``charts.files.chart_file`` takes it.
         name: Of the files, without ending; the chart's key too.
         alt_text: What the chart shows, for readers who cannot see it.
+        table: What stands behind it, for a third button that saves it as CSV.
     """
     st.altair_chart(chart, key=name, alt=alt_text)
     with st.container(horizontal=True):
@@ -50,3 +51,5 @@ def draw_chart(chart: alt.TopLevelMixin, name: str, alt_text: str) -> None:
                 icon=":material/image:",
                 on_click="ignore",
             )
+        if table is not None:
+            csv_button("Data as CSV", table, name)

@@ -69,7 +69,8 @@ def navigation() -> st.Page:
             st.Page(folder / "studies.py", title="Map studies"),
             st.Page(folder / "training.py", title="Training"),
             st.Page(home, title="Leaderboard", url_path="leaderboard", visibility="hidden"),
-        ]
+        ],
+        expanded=True,
     )
 
 

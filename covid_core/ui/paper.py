@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 from pandas.io.formats.style import Styler
 
-from covid_core.charts.paper import confusion_matrix, family_figures, family_histograms, fold_matrices
+from covid_core.charts.paper import confusion_matrix, family_figure, family_histograms, fold_matrices
 from covid_core.models.zoo import VARIANTS
 from covid_core.results.metrics import METRIC_LABELS, METRICS
 from covid_core.results.paper_tables import (
@@ -94,11 +94,11 @@ def draw_pairs(rows: pd.DataFrame, metric: str, name: str) -> None:
         numbered = "Table 3: base" if variant == "modified" else "Base"
         st.subheader(f"{numbered} against {variant}, {len(pairs)} pairs", anchor=False)
         sides = {BASE: "base", OTHER: variant}
-        texts = {"Backbone": pairs["backbone"]}
+        texts = {("", "Backbone"): pairs["backbone"]}
         marks = {}
         for one in _metrics_from(metric):
             for side, title in sides.items():
-                column = f"{METRIC_LABELS[one]}, {title}"
+                column = (METRIC_LABELS[one], title)
                 texts[column] = pairs[f"{one}_{side}"].map("{:.4f}".format, na_action="ignore").fillna("")
                 marks[column] = pairs[f"{one}_better"] == side
         st.dataframe(
@@ -136,20 +136,23 @@ def draw_family_figures(rows: pd.DataFrame, metric: str, name: str) -> None:
 
     Arguments as for ``draw_network_tables``.
     """
-    best = {FIGURES[variant]: family_best(rows, variant, metric) for variant in VARIANTS}
-    best = {title: part for title, part in best.items() if len(part)}
     label = _in_sentence(metric)
-    draw_chart(
-        family_figures(best, metric),
-        f"{name}-families",
-        f"Best network of each family by {label}, lowest first, with 95 % intervals of all metrics",
-    )
+    for variant in VARIANTS:
+        best = family_best(rows, variant, metric)
+        if best.empty:
+            continue
+        st.subheader(FIGURES[variant], anchor=False)
+        draw_chart(
+            family_figure(best, metric),
+            f"{name}-families-{variant}",
+            f"Best {variant} network of each family by {label}, lowest first, with 95 % intervals of all metrics",
+            best,
+        )
     st.caption(
         f"The network with the highest {label} of each family, by increasing {label}, with 95 % intervals. The axes do "
-        "not start at zero, and the figures have axes of their own. The best of eight EfficientNets has had more "
-        "chances than the best of two VGGs."
+        "not start at zero, and every figure has its own. The best of eight EfficientNets has had more chances than "
+        "the best of two VGGs."
     )
-    csv_button("Download these rows as CSV", pd.concat(best.values()), f"{name}-families")
 
 
 def draw_histograms(rows: pd.DataFrame, folds: pd.DataFrame, metric: str, name: str) -> None:
@@ -161,18 +164,21 @@ def draw_histograms(rows: pd.DataFrame, folds: pd.DataFrame, metric: str, name: 
         metric: Whose scores.
         name: As for ``draw_network_tables``.
     """
-    units = [_NETWORKS, _FOLDS] if len(folds) else [_NETWORKS]
-    unit = choose(st.segmented_control, "Count", units, "count", default=_NETWORKS, required=True)
+    unit = _NETWORKS
+    if len(folds):
+        unit = choose(st.segmented_control, "Count", [_NETWORKS, _FOLDS], "count", default=_NETWORKS, required=True)
     traits = rows.set_index("model")[["family", "variant"]]
     scores = folds.join(traits, on="model") if unit == _FOLDS else rows
     counts = histograms(scores, metric)
     if counts.empty:
         st.info(f"No network has a {_in_sentence(metric)}.", icon=":material/info:")
         return
+    st.subheader(f"{unit} by {_in_sentence(metric)}", anchor=False)
     draw_chart(
         family_histograms(counts, METRIC_LABELS[metric], unit),
         f"{name}-histograms",
         f"Histograms of {_in_sentence(metric)} over {unit.lower()}, one a family",
+        counts,
     )
     st.caption(
         f"{unit} by their {_in_sentence(metric)}, one panel a family, all on the same axes. "
@@ -182,7 +188,6 @@ def draw_histograms(rows: pd.DataFrame, folds: pd.DataFrame, metric: str, name: 
             else "A family of two or three backbones shows its members, not a distribution."
         )
     )
-    csv_button("Download these counts as CSV", counts, f"{name}-histograms")
 
 
 def draw_confusion(folds: pd.DataFrame, name: str) -> None:

