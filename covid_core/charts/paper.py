@@ -34,8 +34,8 @@ def family_figure(best: pd.DataFrame, metric: str) -> alt.LayerChart:
     axis = alt.Axis(format=".2f", tickCount=6, tickMinStep=0.01)
     base = alt.Chart(rows).encode(
         x=alt.X(
-            "model:N",
-            sort=best["model"].tolist(),
+            "backbone:N",  # the title says which head, and longer names would run into each other
+            sort=best["backbone"].tolist(),
             title=None,
             scale=alt.Scale(paddingInner=0.25),
             axis=alt.Axis(labelAngle=0, labelLimit=190, labelOverlap=False, ticks=False, labelPadding=8),
@@ -76,6 +76,7 @@ def family_histograms(counts: pd.DataFrame, title: str, unit: str) -> alt.VConca
     families = [family for family in FAMILY_COLOURS if family in set(counts["family"])]
     families += sorted(set(counts["family"]) - set(families))
     variants = [variant for variant in _VARIANT_COLOURS if variant in set(counts["variant"])]
+    counts = counts.assign(order=counts["variant"].map({variant: at for at, variant in enumerate(variants)}))
     scale = alt.Scale(domain=[counts["from"].min(), counts["to"].max()], nice=False, zero=False)
     width = (counts["to"] - counts["from"]).iloc[0]
     edges = np.arange(counts["from"].min(), counts["to"].max() + width / 2, width).round(6).tolist()
@@ -106,7 +107,7 @@ def family_histograms(counts: pd.DataFrame, title: str, unit: str) -> alt.VConca
                     scale=alt.Scale(domain=variants, range=[_VARIANT_COLOURS[variant] for variant in variants]),
                     legend=alt.Legend(orient="top"),
                 ),
-                order=alt.Order("variant:N"),
+                order=alt.Order("order:Q"),
                 tooltip=[
                     alt.Tooltip("family:N", title="Family"),
                     alt.Tooltip("variant:N", title="Head"),
@@ -205,7 +206,7 @@ def effect_intervals(effects: pd.DataFrame, title: str) -> alt.LayerChart:
             title=None,
             sort=units,
             scale=alt.Scale(domain=units, range=list(_UNIT_COLOURS.values())),
-            legend=alt.Legend(orient="top", labelLimit=240),
+            legend=alt.Legend(orient="top", labelLimit=240, columns=1),
         ),
         tooltip=[
             alt.Tooltip("label:N", title="Effect"),
@@ -228,6 +229,7 @@ def _by_metric(rows: pd.DataFrame) -> pd.DataFrame:
         pd.DataFrame(
             {
                 "model": rows["model"],
+                "backbone": rows["backbone"],
                 "metric": METRIC_LABELS[name],
                 "score": rows[name],
                 "low": rows[f"{name}_low"],

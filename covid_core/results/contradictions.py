@@ -103,7 +103,7 @@ def _abstract_half_width(published: pd.DataFrame) -> Contradiction:
     return Contradiction(
         "Abstract",
         "EfficientNetB5 has a sensitivity with ± 0.0020.",
-        f"± {row['sensitivity_pm']:.4f}." + (f" ± 0.0020 stands beside its {' and '.join(same)}." if same else ""),
+        f"± {row['sensitivity_pm']:.4f}" + (f"; ± 0.0020 stands beside its {' and '.join(same)}." if same else "."),
         bool(row["sensitivity_pm"] != 0.0020),
     )
 
@@ -159,7 +159,7 @@ def _precision_of_densenet(published: pd.DataFrame) -> Contradiction:
     return Contradiction(
         "Text",
         "DenseNet201 has a precision of 0.9883.",
-        f"{value:.4f}." + (f" 0.9883 stands beside {' and '.join(same)}." if same else ""),
+        f"{value:.4f}" + (f"; 0.9883 stands beside {' and '.join(same)}." if same else "."),
         bool(value != 0.9883),
     )
 

@@ -92,7 +92,8 @@ def draw_pairs(rows: pd.DataFrame, metric: str, name: str) -> None:
     for variant in variants:
         pairs = pair_table(rows, variant)
         numbered = "Table 3: base" if variant == "modified" else "Base"
-        st.subheader(f"{numbered} against {variant}, {len(pairs)} pairs", anchor=False)
+        count = f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''}"
+        st.subheader(f"{numbered} against {variant}, {count}", anchor=False)
         sides = {BASE: "base", OTHER: variant}
         texts = {("", "Backbone"): pairs["backbone"]}
         marks = {}
@@ -110,7 +111,7 @@ def draw_pairs(rows: pd.DataFrame, metric: str, name: str) -> None:
         )
         csv_button("Download this table as CSV", pairs, f"{name}-base-against-{variant}")
         counts = wins(pairs).set_index("metric").loc[_metrics_from(metric)].reset_index()
-        st.markdown(f"**How often each is the better one** of {len(pairs)} pairs:")
+        st.markdown(f"**How often each is the better one** of {count}:")
         st.dataframe(
             pd.DataFrame(
                 {

@@ -32,7 +32,7 @@ def test_every_statement_is_contradicted_by_the_printed_tables(published):
 
 
 def test_a_borrowed_half_width_in_the_abstract(published):
-    assert found(published, "± 0.0020").tables == "± 0.0035. ± 0.0020 stands beside its F1."
+    assert found(published, "± 0.0020").tables == "± 0.0035; ± 0.0020 stands beside its F1."
     assert not found(changed(published, "EfficientNetB5", sensitivity_pm=0.0020), "± 0.0020").contradicted
 
 
@@ -67,7 +67,7 @@ def test_intervals_above_one(published):
 
 
 def test_numbers_of_other_networks(published):
-    assert found(published, "precision of 0.9883").tables == "0.9938. 0.9883 stands beside ResNet50."
+    assert found(published, "precision of 0.9883").tables == "0.9938; 0.9883 stands beside ResNet50."
     assert not found(changed(published, "DenseNet201", precision=0.9883), "precision of 0.9883").contradicted
     assert "sensitivity ± 0.0057" in found(published, "intervals of Xception").text
     assert "sensitivity ± 0.0036" in found(published, "intervals of Xception").tables

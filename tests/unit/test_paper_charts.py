@@ -57,7 +57,7 @@ def values(spec: dict, layer: int) -> list[dict]:
 def test_networks_stand_by_increasing_sensitivity_with_all_metrics_inside_the_axis(charts, rows):
     spec = charts["figure"].to_dict()
     points = spec["layer"][1]["encoding"]
-    assert points["x"]["sort"] == family_best(rows, "modified")["model"].tolist()
+    assert points["x"]["sort"] == family_best(rows, "modified")["backbone"].tolist()
     assert points["xOffset"]["sort"][0] == "Sensitivity"
     drawn = values(spec, 1)
     assert len(drawn) == 25
