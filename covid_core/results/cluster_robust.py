@@ -33,6 +33,14 @@ class Effect(NamedTuple):
 UNKNOWN = Effect(*[float("nan")] * 4)
 
 
+def estimate(values: ArrayLike, design: ArrayLike, column: int = -1) -> float:
+    """The coefficient alone, without its interval; arguments and NaN as for ``coefficient``."""
+    x = np.asarray(design, np.float64)
+    if len(x) < x.shape[1] or np.linalg.matrix_rank(x) < x.shape[1]:
+        return float("nan")
+    return float(np.linalg.lstsq(x, np.asarray(values, np.float64), rcond=None)[0][column])
+
+
 def coefficient(
     values: ArrayLike, design: ArrayLike, clusters: ArrayLike, column: int = -1, level: float = LEVEL
 ) -> Effect:
@@ -53,17 +61,15 @@ def coefficient(
         the coefficient rests on one cluster: the fit then follows that cluster, and nothing is left to judge it by.
     """
     y, x, cluster = np.asarray(values, np.float64), np.asarray(design, np.float64), np.asarray(clusters)
-    count, terms = x.shape
-    if count < terms or np.linalg.matrix_rank(x) < terms:
-        return UNKNOWN
-    inverse = np.linalg.inv(x.T @ x)
-    value = float((inverse @ x.T @ y)[column])
-    if len(np.unique(cluster)) < 2:
+    value = estimate(y, x, column)
+    names = np.unique(cluster)
+    if np.isnan(value) or len(names) < 2:
         return UNKNOWN._replace(value=value)
-    remainder = np.eye(count) - x @ inverse @ x.T  # turns values into residuals
+    inverse = np.linalg.inv(x.T @ x)
+    remainder = np.eye(len(x)) - x @ inverse @ x.T  # turns values into residuals
     weights = x @ inverse[column]  # the coefficient is their product with the values
     parts = []
-    for name in np.unique(cluster):
+    for name in names:
         inside = np.flatnonzero(cluster == name)
         eigenvalues, vectors = np.linalg.eigh(remainder[np.ix_(inside, inside)])
         along = vectors.T @ weights[inside]

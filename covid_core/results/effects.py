@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from covid_core.models import zoo
-from covid_core.results.cluster_robust import UNKNOWN, coefficient
+from covid_core.results.cluster_robust import UNKNOWN, coefficient, estimate
 from covid_core.results.published import published_rows
 
 BOTH = "mean of base and modified"
@@ -163,7 +163,7 @@ def _without(table: pd.DataFrame, x: np.ndarray, family: str) -> float:
     kept = (table["family"] != family).to_numpy()
     others = x[kept, :-1]
     design = np.column_stack([others[:, others.any(axis=0)], x[kept, -1]])
-    return coefficient(table["value"][kept], design, table["backbone"][kept]).value
+    return estimate(table["value"][kept], design)
 
 
 def _same_as(table: pd.DataFrame, has: np.ndarray) -> str:

@@ -90,7 +90,7 @@ def family_best(rows: pd.DataFrame, variant: str, metric: str = "sensitivity") -
         metric: One of ``METRICS``, by which networks are the best and stand in order.
     """
     best = network_table(rows, variant, metric).dropna(subset=metric).drop_duplicates("family")
-    return best.iloc[::-1].reset_index(drop=True)
+    return best[rows.columns].iloc[::-1].reset_index(drop=True)
 
 
 def histograms(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
