@@ -33,7 +33,7 @@ with st.container(horizontal=True, gap="medium"):
         st.selectbox, "Metric", list(METRIC_OF), "metric", index=METRICS.index("sensitivity"), width=150
     )
     if results != PUBLISHED:
-        method_name = choose(st.selectbox, "95 % interval", list(METHOD_OF), "interval", width=250)
+        method_name = choose(st.selectbox, "95 % interval of a network", list(METHOD_OF), "interval", width=250)
 view = choose(
     st.segmented_control,
     "Show",

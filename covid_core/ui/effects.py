@@ -9,6 +9,7 @@ import streamlit as st
 from covid_core.charts.paper import effect_intervals
 from covid_core.models.zoo import ALL, TRAITS, VARIANTS
 from covid_core.results.effects import BOTH, UNITS, backbones, trait_effects, traits_by_family, variant_effects
+from covid_core.results.intervals import LEVEL
 from covid_core.results.metrics import METRIC_LABELS
 from covid_core.ui.choices import choose
 from covid_core.ui.files import csv_button, draw_chart
@@ -16,7 +17,13 @@ from covid_core.ui.files import csv_button, draw_chart
 FEW_DEGREES = 4
 """Intervals with fewer degrees of freedom lean on the normal distribution of what they cannot check."""
 
-_EXPECTED = 1 / 20
+_MEANINGS = (
+    "residual links add a block's input to its output",
+    "depthwise convolutions filter each channel by itself",
+    "pointwise convolutions of 1 × 1 mix channels only",
+    "dense links append what a block computes to its input",
+    "inception blocks join parallel branches; Xception has separable convolutions in their place",
+)
 
 
 def draw_effects(rows: pd.DataFrame, metric: str, name: str) -> None:
@@ -64,7 +71,7 @@ def draw_effects(rows: pd.DataFrame, metric: str, name: str) -> None:
         )
         st.dataframe(effect_rows(effects), key="effects", hide_index=True, height="content")
         st.markdown(_found(effects))
-    _draw_limits(count)
+        _draw_limits(count)
     strangers = rows.loc[~rows["model"].isin(ALL), "model"].nunique()
     if strangers:
         st.caption(f"Left out, because their traits are not known: {strangers} networks from elsewhere.")
@@ -85,7 +92,7 @@ def effect_rows(effects: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "Effect of": row["label"],
-                "Backbones": f"{row['with']} / {row['without']}" if row["without"] else f"{row['with']}",
+                "With / without": f"{row['with']} / {row['without']}" if row["without"] else f"{row['with']}",
                 "Change": f"{row['effect']:+.4f}" if known else "–",
                 **{unit_label: _interval(row, unit) for unit, unit_label in UNITS.items()},
                 "One family left out": _range(row),
@@ -93,15 +100,6 @@ def effect_rows(effects: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-_MEANINGS = (
-    "residual links add a block's input to its output",
-    "depthwise convolutions filter each channel by itself",
-    "pointwise convolutions of 1 × 1 mix channels only",
-    "dense links append what a block computes to its input",
-    "inception blocks join parallel branches; Xception has separable convolutions in their place",
-)
 
 
 def _interval(row: dict, unit: str) -> str:
@@ -136,7 +134,7 @@ def _found(effects: pd.DataFrame) -> str:
         names = ", ".join(f"*{name}*" for name in sure["label"]) or "none"
         texts.append(
             f"**{label}**: {len(sure)} of {len(tested)} intervals leave{'s' if len(sure) == 1 else ''} zero out "
-            f"({names}); about {len(tested) * _EXPECTED:.1f} would by chance alone."
+            f"({names}); about {len(tested) * (1 - LEVEL):.1f} would by chance alone."
         )
     return "  \n".join(texts)
 

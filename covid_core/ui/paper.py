@@ -125,6 +125,7 @@ def draw_pairs(rows: pd.DataFrame, metric: str, name: str) -> None:
             hide_index=True,
             width="content",
         )
+        csv_button("Download these counts as CSV", counts.rename(columns=sides), f"{name}-wins-{variant}")
     st.caption(
         "Means over the folds; the half-widths are in the file. Marked: the higher one of each pair, however small the "
         "difference. Whether a difference is more than chance stands on the page Comparison; pairs share slices and "

@@ -14,7 +14,7 @@ from covid_core.ui.tables import score_text
 def statement_rows(found: Sequence[Contradiction]) -> pd.DataFrame:
     """Statements of the study beside what its tables give."""
     rows = [(one.place, _unbroken(one.text), _unbroken(one.tables)) for one in found]
-    return pd.DataFrame(rows, columns=["Where", "The study says", "Its tables give"])
+    return pd.DataFrame(rows, columns=["Where", "Said or implied", "Its tables give"])
 
 
 def above_one_rows(table: pd.DataFrame) -> pd.DataFrame:

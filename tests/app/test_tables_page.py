@@ -186,7 +186,7 @@ def test_histograms_count_networks_or_folds(open_page, campaign):
 def test_effects_of_few_own_networks(open_page, campaign):
     app = open_own(open_page, campaign, "Families and traits", metric="Sensitivity")
     table = app.dataframe[0].value.set_index("Effect of")
-    assert table.loc["Modified head − base", "Backbones"] == "2"
+    assert table.loc["Modified head − base", "With / without"] == "2"
     assert table.loc["Depthwise convolutions", "Backbones as independent"] == "rests on one backbone"
     assert table.loc["Residual links", "Change"] == "–"
 
