@@ -28,7 +28,7 @@ with shown_errors():
     experiments, all_folds = experiments_by_folds()
 
 with st.container(horizontal=True, gap="medium"):
-    results = choose(st.selectbox, "Results", [PUBLISHED, *experiments], "results", width=420)
+    results = choose(st.selectbox, "Results", [PUBLISHED, *experiments], "rows", width=420)
     metric_label = choose(
         st.selectbox, "Metric", list(METRIC_OF), "metric", index=METRICS.index("sensitivity"), width=150
     )

@@ -24,7 +24,7 @@ VIEWS = ["Tables 1 and 2", "Table 3", "Figures 2 and 3", "Histograms", "Confusio
 def open_own(open_page, store, view: str, **parameters):
     """The page with the measured results of the store."""
     (results,) = experiment_labels(store.experiments())
-    return open_page("tables", results=results, view=view, **parameters)
+    return open_page("tables", rows=results, view=view, **parameters)
 
 
 def text(app) -> str:
@@ -78,7 +78,7 @@ def printed(row: pd.Series, metric: str) -> str:
 
 def test_on_first_start_tables_1_and_2_stand_as_printed(open_page, store):
     app = open_page("tables")
-    assert app.selectbox(key="results").value == PUBLISHED
+    assert app.selectbox(key="rows").value == PUBLISHED
     assert [one.value for one in app.subheader] == ["Table 1: base networks", "Table 2: modified networks"]
     rows = pd.read_csv(TABLE).set_index("model")
     cells = 0
@@ -213,6 +213,13 @@ def test_a_network_from_elsewhere_has_its_row_and_no_traits(open_page, store):
     assert "no network of the zoo" in text(open_own(open_page, store, "Families and traits"))
     for view in ("Figures 2 and 3", "Histograms"):
         assert len(charts(open_own(open_page, store, view))) == 1
+
+
+def test_a_reader_who_comes_from_a_comparison_still_finds_the_studys_tables(open_page, campaign):
+    app = open_page("comparison")
+    assert app.selectbox(key="results").value != PUBLISHED
+    app.switch_page("pages/tables.py").run()
+    assert app.selectbox(key="rows").value == PUBLISHED
 
 
 @pytest.mark.parametrize("view", VIEWS)
