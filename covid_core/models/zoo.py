@@ -18,6 +18,16 @@ from covid_core.errors import ModelError
 STUDY_VARIANTS = ("base", "modified")
 VARIANTS = (*STUDY_VARIANTS, "residual")
 FAMILIES = ("EfficientNet", "ResNet", "DenseNet", "Inception", "VGG")
+TRAITS = MappingProxyType(
+    {
+        "residual_links": "Residual links",
+        "depthwise": "Depthwise convolutions",
+        "pointwise": "Pointwise convolutions",
+        "dense_links": "Dense links",
+        "inception_blocks": "Inception blocks",
+    }
+)
+"""What the study asks about in architectures, as fields of ``ModelSpec`` with their names for people."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,14 @@ class ModelSpec:
         cam_layer: Grad-CAM's layer: the tensor that enters the global pooling. "The last convolution" is wrong for
             several backbones, which end in normalisation, activation, addition or concatenation.
         builder: Dotted name of the Keras function that builds the backbone.
+        residual_links: Blocks whose input is added to their output (ResNet, EfficientNet, Xception,
+            InceptionResNetV2). Traits are the backbone's: the skips of the ``residual`` head do not count.
+        depthwise: Convolutions that filter every channel by itself, alone or as the first half of a separable
+            convolution (EfficientNet, Xception).
+        pointwise: Convolutions of 1 × 1, which mix channels only; every backbone but VGG has them.
+        dense_links: Blocks that append what they compute to their own input (DenseNet).
+        inception_blocks: Parallel branches of different convolutions, joined side by side (InceptionV3,
+            InceptionResNetV2). Xception is of the family in the study, but has separable convolutions in their place.
         scales_itself: True where the backbone starts with its own rescaling layers (EfficientNet).
     """
 
@@ -41,8 +59,25 @@ class ModelSpec:
     family: str
     cam_layer: str
     builder: str
+    residual_links: bool
+    depthwise: bool
+    pointwise: bool
+    dense_links: bool
+    inception_blocks: bool
     scales_itself: bool = False
 
+
+_FAMILY_TRAITS = {
+    "EfficientNet": ("residual_links", "depthwise", "pointwise"),
+    "ResNet": ("residual_links", "pointwise"),
+    "DenseNet": ("pointwise", "dense_links"),
+    "Inception": ("pointwise", "inception_blocks"),
+    "VGG": (),
+}
+_OWN_TRAITS = {
+    "InceptionResNetV2": ("residual_links", "pointwise", "inception_blocks"),
+    "Xception": ("residual_links", "depthwise", "pointwise"),
+}
 
 # backbone, family, Grad-CAM layer; in the order of the study's table
 _BACKBONES = (
@@ -70,6 +105,7 @@ _BACKBONES = (
 
 
 def _spec(backbone: str, family: str, cam_layer: str, variant: str) -> ModelSpec:
+    traits = _OWN_TRAITS.get(backbone, _FAMILY_TRAITS[family])
     return ModelSpec(
         name=backbone if variant == "base" else f"{variant.capitalize()}-{backbone}",
         backbone=backbone,
@@ -78,6 +114,7 @@ def _spec(backbone: str, family: str, cam_layer: str, variant: str) -> ModelSpec
         cam_layer=cam_layer,
         builder=f"keras.applications.{backbone}",
         scales_itself=family == "EfficientNet",
+        **{trait: trait in traits for trait in TRAITS},
     )
 
 

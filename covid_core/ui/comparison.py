@@ -17,6 +17,9 @@ from covid_core.settings import Settings
 from covid_core.ui.results import results_store
 from covid_core.ui.tables import experiment_labels
 
+PUBLISHED = "Published, the study"
+"""The study's rows, among the experiments that a page offers."""
+
 
 def experiments_by_folds() -> tuple[dict[str, str], pd.DataFrame]:
     """Experiments with a finished fold, and these folds.

@@ -57,6 +57,8 @@ def navigation() -> st.Page:
         [
             leaderboard,
             st.Page(folder / "comparison.py", title="Comparison"),
+            st.Page(folder / "tables.py", title="Tables and figures"),
+            st.Page(folder / "published.py", title="Published numbers"),
             st.Page(folder / "external.py", title="External test"),
             st.Page(folder / "audit.py", title="Data audit"),
             st.Page(folder / "gradcam.py", title="Grad-CAM"),
@@ -67,7 +69,8 @@ def navigation() -> st.Page:
             st.Page(folder / "studies.py", title="Map studies"),
             st.Page(folder / "training.py", title="Training"),
             st.Page(home, title="Leaderboard", url_path="leaderboard", visibility="hidden"),
-        ]
+        ],
+        expanded=True,
     )
 
 

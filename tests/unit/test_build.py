@@ -173,8 +173,33 @@ def test_every_backbone_at_380_pixels(backbone):
         assert not any(isinstance(layer, keras.Model) for layer in model.layers)
         assert step_gib(model, protocol.batch_size_of(name)) < 16
         assert name not in protocol.backbone_batch_sizes or step_gib(model, protocol.batch_size) > 16
+    spec = zoo.get(backbone)
+    assert traits_of(models[backbone]) == {trait: getattr(spec, trait) for trait in zoo.TRAITS}
     keras.backend.clear_session()
     check_residual(models[backbone], build_model(f"Residual-{backbone}"))
+
+
+def traits_of(model):
+    """The traits of the zoo, read off the graph."""
+    ancestors, residual, dense, inception = {}, False, False, False
+    for layer in model.layers:
+        parents = {tensor._keras_history.operation for node in layer._inbound_nodes for tensor in node.input_tensors}
+        ancestors[layer] = parents.union(*(ancestors[parent] for parent in parents))
+        chained = any(parent in ancestors[other] for parent in parents for other in parents)
+        # InceptionResNetV2 adds in a layer of its own, scaled
+        residual |= type(layer).__name__ in ("Add", "CustomScaleLayer") and chained
+        if isinstance(layer, keras.layers.Concatenate):
+            dense, inception = dense or chained, inception or not chained
+    kinds = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+    plain = [layer for layer in model.layers if type(layer) is keras.layers.Conv2D]
+    separable = [layer for layer in model.layers if isinstance(layer, keras.layers.SeparableConv2D)]
+    return {
+        "residual_links": residual,
+        "depthwise": any(isinstance(layer, kinds) for layer in model.layers),
+        "pointwise": bool(separable) or any(layer.kernel_size == (1, 1) for layer in plain),
+        "dense_links": dense,
+        "inception_blocks": inception,
+    }
 
 
 def step_gib(model, batch_size):
