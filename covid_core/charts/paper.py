@@ -195,9 +195,7 @@ def effect_intervals(effects: pd.DataFrame, title: str) -> alt.LayerChart:
     long = pd.concat(parts, ignore_index=True)
     long = long[long["low"].notna() | (long["unit"] == next(iter(UNITS.values())))]
     units = list(UNITS.values())
-    ends = long[["effect", "low", "high"]]
-    narrow = ends.max(axis=None) - ends.min(axis=None) < 0.04
-    x = alt.X("effect:Q", title=title, axis=alt.Axis(format="+.3f" if narrow else "+.2f"))
+    x = alt.X("effect:Q", title=title, axis=alt.Axis(format="+~f", tickCount=9))
     base = alt.Chart(long).encode(
         y=alt.Y("label:N", sort=known["label"].tolist(), title=None, axis=_names()),
         yOffset=alt.YOffset("unit:N", sort=units),
