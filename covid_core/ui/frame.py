@@ -57,6 +57,7 @@ def navigation() -> st.Page:
         [
             leaderboard,
             st.Page(folder / "comparison.py", title="Comparison"),
+            st.Page(folder / "network.py", title="One network"),
             st.Page(folder / "external.py", title="External test"),
             st.Page(folder / "audit.py", title="Data audit"),
             st.Page(folder / "gradcam.py", title="Grad-CAM"),
