@@ -13,7 +13,7 @@ from covid_core.ui.frame import frame
 from covid_core.ui.mistakes import draw_mistakes
 from covid_core.ui.networks import trained_networks
 from covid_core.ui.one_network import answers_of, measures_of, sources
-from covid_core.ui.operating_point import draw_operating_point, interval_metric, percent
+from covid_core.ui.operating_point import CHART_WIDTH, draw_operating_point, interval_metric, number_card, percent
 
 PUBLISHED = "Published, the study"
 COMMAND = "python train_all.py --preset quick"
@@ -69,33 +69,26 @@ if len(ways) > 1:
     way = ways[choose(st.segmented_control, "95 % bands", list(ways), "band", default=next(iter(ways)), required=True)]
 measures = measures_of(asked, answers, way)
 
-columns = st.columns(4)
-interval_metric(
-    columns[0], "Area under the ROC curve", *measures.curves.auc, meaning="0.5 is chance, 1 a perfect ranking"
-)
-interval_metric(
-    columns[1],
-    "Average precision",
-    *measures.curves.average_precision,
-    meaning=f"Area under the precision-recall curve; {prevalence:.3f} is chance on these slices",
-)
-interval_metric(
-    columns[2],
-    "Brier score",
-    *measures.brier,
-    meaning="Mean squared distance of probability and label: 0 is perfect, "
-    f"{measures.constant_brier:.3f} is had by giving every slice the share of {positive}",
-)
-columns[3].metric(
-    "Calibration error",
-    f"{measures.calibration_error:.3f}",
-    delta=f"{measures.chance_error:.3f} by chance alone",
-    delta_color="off",
-    delta_arrow="off",
-    help="Mean distance of probability and share of positive slices over bins of equal count (expected calibration "
-    "error), and what right probabilities would have, because slices are few",
-    border=True,
-)
+with st.container(horizontal=True):
+    interval_metric("Area under the ROC curve", *measures.curves.auc, "0.5 is chance, 1 a perfect ranking")
+    interval_metric(
+        "Average precision",
+        *measures.curves.average_precision,
+        f"Area under the precision-recall curve; {prevalence:.3f} is chance on these slices",
+    )
+    interval_metric(
+        "Brier score",
+        *measures.brier,
+        "Mean squared distance of probability and label: 0 is perfect, "
+        f"{measures.constant_brier:.3f} is had by giving every slice the share of {positive}",
+    )
+    number_card(
+        "Calibration error",
+        f"{measures.calibration_error:.3f}",
+        f"{measures.chance_error:.3f} by chance alone",
+        "Mean distance of probability and share of positive slices over bins of equal count (expected calibration "
+        "error), and what right probabilities would have, because slices are few",
+    )
 st.caption(
     plain(
         f"{rows['slice'].nunique()} slices of {answers.dataset}"
@@ -116,24 +109,24 @@ st.subheader("At a threshold", anchor=False)
 draw_operating_point(measures, positive, prevalence)
 
 st.subheader("Do the probabilities mean what they say?", anchor=False)
-diagram_column, histogram_column = st.columns(2, gap="large")
-with diagram_column:
+with st.container(horizontal=True):
     st.altair_chart(
         reliability_diagram(measures.reliability, positive),
         key="reliability",
+        width=CHART_WIDTH,
         alt=f"Share of {positive} slices over the mean probability, in bins, with 95 % intervals",
     )
-with histogram_column:
     st.altair_chart(
         probability_histogram(rows, positive, HEIGHT),
         key="probabilities",
+        width=CHART_WIDTH,
         alt=f"Histogram of the probabilities that {network} gives, by class",
     )
 st.caption(
-    f"Left: {len(measures.reliability)} bins of about as many answers each, all folds pooled; on the diagonal, of the "
-    "slices with a probability of 0.8 eight in ten are positive. Below it the network claims too much. Bins where the "
-    "network is sure lie upon each other at both ends; right is how often it says what. Probabilities that are right at one "
-    "prevalence are too high or too low at another, even where this diagram is straight."
+    f"Left: {len(measures.reliability)} bins of about as many answers each, all folds pooled. On the diagonal, of the "
+    f"slices with a probability of 0.8 eight in ten are positive; below it {positive} is claimed too readily. Bins "
+    "where the network is sure lie upon each other at both ends; right is how often it says what. Probabilities that "
+    "are right at one prevalence are too high or too low at another, even where this diagram is straight."
 )
 
 st.subheader("Surest mistakes", anchor=False)

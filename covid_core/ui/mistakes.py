@@ -23,6 +23,8 @@ from covid_core.ui.one_network import Asked
 from covid_core.ui.tables import probability_text
 
 SHOWN, COLUMNS = 8, 4
+MOVED = 0.02
+"""How far a probability may be from what was stored: rounded weights move one by up to 0.005, other hardware by less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +74,9 @@ def draw_mistakes(asked: Asked, answers: NetworkAnswers, cards: Sequence[Card], 
         hide_index=True,
         height="content" if len(table) <= 10 else 390,  # half a row more: there is something to scroll to
         column_config={
-            "Slice": st.column_config.TextColumn(width="large"),
-            "Round": st.column_config.NumberColumn(width="small"),
-            "Fold": st.column_config.NumberColumn(width="small"),
+            "Slice": st.column_config.TextColumn(width=220),
+            "Round": st.column_config.NumberColumn(width=60),
+            "Fold": st.column_config.NumberColumn(width=50),
         },
     )
     st.caption(
@@ -103,14 +105,18 @@ def draw_mistakes(asked: Asked, answers: NetworkAnswers, cards: Sequence[Card], 
     for start in range(0, len(mistakes), COLUMNS):
         for column, mistake in zip(st.columns(COLUMNS), mistakes[start : start + COLUMNS], strict=False):
             grey = np.clip(np.rint(mistake.pixels), 0, 255).astype(np.uint8)
-            column.image(grey, width="stretch")
-            if mistake.name in maps:
-                column.image(maps[mistake.name], width="stretch")
+            # above the picture, whose heights differ
             column.caption(
                 f"**{probability_text(mistake.probability)}** · {plain(PurePosixPath(mistake.name).name)}"
                 + (f" · {mistake.fold}" if answers.folds > 1 else "")
             )
-    st.caption(f"The number is the probability of {positive} that was stored when the fold was tested.")
+            column.image(grey, width="stretch")
+            if mistake.name in maps:
+                column.image(maps[mistake.name], width="stretch")
+    st.caption(
+        f"The number is the probability of {positive} that was stored when the slice was tested."
+        + (" Each map is on its own scale; a slice that stays grey has an empty map." if maps else "")
+    )
 
 
 def card_of(asked: Asked, cards: Sequence[Card], round_: int, fold: int) -> Card | None:
@@ -133,23 +139,37 @@ def _maps(asked: Asked, mistakes: Sequence[Mistake], kind: str) -> dict[str, np.
     missing = sorted({mistake.fold for mistake in mistakes if mistake.card is None})
     if missing:
         st.info(
-            f"The weights of {asked.model} that gave these answers are not on this machine: {'; '.join(missing)}. A "
-            "campaign keeps them below `runs/`, or in a folder of `COVID_NETWORKS`; training the fold again makes them:",
+            f"Weights of {asked.model} that gave these answers are not on this machine: {'; '.join(missing)}. A "
+            "campaign keeps those of its first fold; with `--save all` it keeps every fold's. Training again with the "
+            "same settings, into another store, makes them up to chance:",
             icon=":material/info:",
         )
-        fold = missing[0].rsplit(" ", 1)[-1]
-        st.code(f"python train_all.py --networks {asked.model} --only-fold {fold} --dataset FOLDER", language="bash")
+        st.code(
+            f"python train_all.py --networks {asked.model} --save all --store sqlite:///again.sqlite --dataset FOLDER",
+            language="bash",
+            wrap_lines=True,
+        )
     if len(missing) == len({mistake.fold for mistake in mistakes}):
         return {}
     classes = next(mistake.card.classes for mistake in mistakes if mistake.card)
     named = choose(
-        st.segmented_control, "Map for", list(classes), "map_class",
+        st.segmented_control, "Map for", list(classes), f"{kind}_map",
         default=classes[-1] if kind == ALARMS or len(classes) > 2 else classes[0], required=True,
     )  # fmt: skip
     start_tensorflow()
     from covid_core.ui.mistake_maps import overlays
 
-    return overlays([mistake for mistake in mistakes if mistake.card], classes.index(named))
+    maps, now = overlays([mistake for mistake in mistakes if mistake.card], classes.index(named))
+    moved = [one for one in mistakes if abs(now.get(one.name, one.probability) - one.probability) > MOVED]
+    if moved:
+        st.warning(
+            f"The weights here do not give what was stored: {plain(moved[0].name)} has a probability of "
+            f"{probability_text(now[moved[0].name])} now, {probability_text(moved[0].probability)} then"
+            + (f", and {len(moved) - 1} more moved." if len(moved) > 1 else ".")
+            + " They were trained again, or see the slices otherwise; the maps are theirs.",
+            icon=":material/warning:",
+        )
+    return maps
 
 
 def _rows(table: pd.DataFrame, positive: str) -> pd.DataFrame:
