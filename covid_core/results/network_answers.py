@@ -66,7 +66,7 @@ class NetworkMeasures:
     points: pd.DataFrame
 
 
-def cross_validated(
+def fold_answers(
     store: ResultsStore, experiment: str, model: str, patients: Mapping[str, Mapping[str, str]] | None = None
 ) -> NetworkAnswers:
     """A network's predictions in all finished folds of an experiment.
@@ -92,7 +92,7 @@ def cross_validated(
     )
 
 
-def tested_elsewhere(store: ResultsStore, study: str) -> NetworkAnswers:
+def external_answers(store: ResultsStore, study: str) -> NetworkAnswers:
     """A network's answers in an external test; round and fold are those that its weights come from.
 
     Args:

@@ -84,5 +84,6 @@ def _middle(values: np.ndarray) -> Interval:
     low, high = (np.full(means.shape[1:], np.nan) for _ in range(2))
     if defined.any():
         ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-        low[defined], high[defined] = np.nanquantile(drawn[:, defined], ends, axis=0)
+        quantile = np.nanquantile if np.isnan(drawn[:, defined]).any() else np.quantile  # the former is far slower
+        low[defined], high[defined] = quantile(drawn[:, defined], ends, axis=0)
     return Interval(means[0], low, high)

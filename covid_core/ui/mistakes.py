@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from covid_core.data.stored import stored_slices
+from covid_core.errors import DatasetError
 from covid_core.models.library import Card
 from covid_core.results.metrics import THRESHOLD
 from covid_core.results.mistakes import ALARMS, MISSED, worst_mistakes
@@ -24,7 +25,7 @@ from covid_core.ui.tables import probability_text
 
 SHOWN, COLUMNS = 8, 4
 MOVED = 0.02
-"""How far a probability may be from what was stored: rounded weights move one by up to 0.005, other hardware by less."""
+"""How far a probability may be from the stored one: rounding weights moves one by 0.005, another machine by less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +85,16 @@ def draw_mistakes(asked: Asked, answers: NetworkAnswers, cards: Sequence[Card], 
         "Another threshold makes the list longer or shorter at its end only. A sure mistake can be the network's or "
         "the label's: a patient's slice need not show the disease."
     )
-    dataset = dataset_of(answers.dataset, answers.dataset_digest, cards[0].classes[-1] if cards else "COVID")
+    dataset = dataset_of(answers.dataset, answers.dataset_digest, positive)
     if dataset is None:
         return
     position = {path: number for number, path in enumerate(dataset.paths)}
+    unknown = [name for name in table["slice"].head(SHOWN) if name not in position]
+    if unknown:  # results from elsewhere may call them otherwise
+        raise DatasetError(
+            f"Expected the slices by the names that the answers have. Received: {dataset.name} without {unknown[0]!r}. "
+            "The answers were imported under other names; the table above is all that can be shown."
+        )
     with stored_slices(dataset) as read:
         mistakes = [
             Mistake(

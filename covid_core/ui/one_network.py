@@ -9,9 +9,9 @@ import streamlit as st
 from covid_core.results.network_answers import (
     NetworkAnswers,
     NetworkMeasures,
-    cross_validated,
+    external_answers,
+    fold_answers,
     measured,
-    tested_elsewhere,
 )
 from covid_core.results.patients import known_patients
 from covid_core.results.store import ResultsStore
@@ -91,7 +91,7 @@ def _answers(
     elsewhere: bool,
     patients: dict[str, dict[str, str]],
 ) -> NetworkAnswers:
-    return tested_elsewhere(_store, place) if elsewhere else cross_validated(_store, place, model, patients)
+    return external_answers(_store, place) if elsewhere else fold_answers(_store, place, model, patients)
 
 
 @st.cache_data(max_entries=32, show_spinner="Measuring …")

@@ -16,7 +16,7 @@ PREVALENCE = 0.1
 """Where the slider stands at first: far from the halves of a balanced data set, as an examined population may be."""
 
 OF = 1000
-CARD_WIDTH, CHART_WIDTH = 222, 468
+CARD_WIDTH, CHART_WIDTH = 226, 468
 """Pixels; four cards or two charts side by side where there is room, else one under the other."""
 
 

@@ -13,10 +13,11 @@ from streamlit.testing.v1 import AppTest
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.stem for path in (REPOSITORY / "pages").glob("*.py"))
 
+OF_RESULTS = ["audit", "comparison", "evidence", "external", "leaderboard", "network", "studies", "training"]
+
 
 def test_these_are_the_pages():
-    results = {"audit", "comparison", "evidence", "external", "leaderboard", "studies", "training"}
-    assert set(PAGES) == results | {"activations", "figures", "gradcam", "methods"}
+    assert set(PAGES) == set(OF_RESULTS) | {"activations", "figures", "gradcam", "methods"}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -45,7 +46,7 @@ def test_a_page_file_that_runs_without_the_entry_point_shows_the_frame(places, p
     assert [button.key for button in app.button] == ["accept"]
 
 
-@pytest.mark.parametrize("page", ["audit", "comparison", "evidence", "external", "leaderboard", "studies", "training"])
+@pytest.mark.parametrize("page", OF_RESULTS)
 def test_pages_of_results_import_no_deep_learning_library(places, page):
     code = f"""
 import sys
