@@ -367,3 +367,15 @@ def test_the_shipped_network(open_page, places, monkeypatch):
     assert found["Area under the ROC curve"] == "0.995"
     assert (found["Sensitivity"], found["Specificity"]) == ("0.968", "0.947")
     assert len(app.dataframe[0].value) == 8
+
+
+def test_the_shipped_network_on_its_own_data(open_page, places, monkeypatch, shared_data):
+    """Its weights give what was stored when its fold was tested, to what rounding them to float16 moves."""
+    monkeypatch.setenv("COVID_RESULTS", str(REPOSITORY / "results" / "measured"))
+    monkeypatch.setenv("COVID_NETWORKS", str(REPOSITORY / "trained"))
+    monkeypatch.setenv("COVID_DATA", str(shared_data / "sars-cov-2-ct"))
+    app = open_page("network", network="EfficientNetB0", mistakes="False alarms", maps="true")
+    assert len(app.dataframe[0].value) == 13
+    assert len(app.get("image")) == 16
+    assert not app.warning
+    assert not app.info
