@@ -125,9 +125,9 @@ with st.container(horizontal=True):
 st.caption(
     f"The diagram has {len(measures.reliability)} bins of about as many answers each, all folds pooled. On the "
     "diagonal, of the slices with a probability of 0.8 eight in ten are positive; below it "
-    f"{positive} is claimed too readily. Bins where the network is sure lie upon each other at both ends; the histogram "
-    "shows how often it says what. Probabilities that are right at one prevalence are too high or too low at another, "
-    "even where the diagram is straight."
+    f"{positive} is claimed too readily. Bins where the network is sure lie upon each other at both ends; the "
+    "histogram shows how often it says what. Probabilities that are right at one prevalence are too high or too low at "
+    "another, even where the diagram is straight."
 )
 
 st.subheader("Surest mistakes", anchor=False)
