@@ -18,12 +18,15 @@ class Settings:
         network_folders: Folders with trained networks, searched in order (``COVID_NETWORKS``, separated like PATH).
         results_folder: Measured results as CSV, loaded into a new store (``COVID_RESULTS``).
         cache_folder: Decoded data sets (``COVID_CACHE``).
+        data_folders: Data sets whose slices the pages may show: folders, tables or packed files (``COVID_DATA``,
+            separated like PATH).
     """
 
     store_url: str
     network_folders: tuple[Path, ...]
     results_folder: Path
     cache_folder: Path
+    data_folders: tuple[Path, ...]
 
     @classmethod
     def from_environment(cls, environment: dict[str, str] | None = None) -> Settings:
@@ -36,4 +39,5 @@ class Settings:
             network_folders=tuple(Path(folder) for folder in folders),
             results_folder=Path(env.get("COVID_RESULTS") or REPOSITORY / "results" / "measured"),
             cache_folder=Path(env.get("COVID_CACHE") or REPOSITORY / "runs" / "cache"),
+            data_folders=tuple(Path(one) for one in env.get("COVID_DATA", "").split(os.pathsep) if one),
         )

@@ -60,12 +60,13 @@ def falls(table: pd.DataFrame, title: str, chance: float | None = None) -> alt.L
     return alt.layer(*layers).properties(height=alt.Step(_ROW))
 
 
-def probability_histogram(answers: pd.DataFrame, positive: str) -> alt.LayerChart:
+def probability_histogram(answers: pd.DataFrame, positive: str, height: int = 240) -> alt.LayerChart:
     """How often a network gives which probability, for each class, beside the threshold of 0.5.
 
     Args:
         answers: Columns ``label`` (0 or 1) and ``probability``.
         positive: Name of the positive class.
+        height: In pixels, with axis and legend.
     """
     names = [positive, f"not {positive}"]
     bins = (answers["probability"].clip(0, 1) / _BIN).astype(int).clip(upper=round(1 / _BIN) - 1)
@@ -100,4 +101,4 @@ def probability_histogram(answers: pd.DataFrame, positive: str) -> alt.LayerChar
         )
     )
     threshold = alt.Chart(pd.DataFrame({"from": [0.5]})).mark_rule(color=INK, strokeDash=[5, 4]).encode(x=x)
-    return alt.layer(bars, threshold).properties(height=240)
+    return alt.layer(bars, threshold).properties(height=height)

@@ -15,9 +15,8 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +29,8 @@ from covid_core.data.cache import refuse_unreadable
 from covid_core.data.dataset import load_dataset
 from covid_core.data.groups import Groups, agreement, patients_of_table
 from covid_core.data.likeness import CUES, Look, describe, strangers
-from covid_core.data.packfile import packed_slices
-from covid_core.data.slices import read_slice
 from covid_core.data.sources import Dataset
+from covid_core.data.stored import stored_slices
 from covid_core.errors import CovidCoreError, DatasetError, SliceError
 
 THRESHOLD = 0.0
@@ -94,7 +92,7 @@ def describe_dataset(dataset: Dataset, observe: Callable[[int, int], None] | Non
         DatasetError: Files that cannot be read, named.
     """
     looks, failures = [], []
-    with _slices(dataset) as read, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with stored_slices(dataset) as read, ThreadPoolExecutor(os.cpu_count()) as pool:
 
         def look(position: int) -> Look | str:
             try:
@@ -150,16 +148,6 @@ def write_groups(table: Path, dataset: Dataset, groups: Sequence[int]) -> None:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise DatasetError(f"Expected to write {table}. Received: {error.strerror}. Name another place.") from error
-
-
-@contextmanager
-def _slices(dataset: Dataset) -> Iterator[Callable[[int], np.ndarray]]:
-    """A function from a position to grey values ``(H, W)`` as they are stored."""
-    if dataset.packing:
-        with packed_slices(dataset) as read:
-            yield read
-    else:
-        yield lambda position: read_slice(dataset.root / dataset.paths[position]).pixels
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -63,6 +63,9 @@ MEAN_INTENSITIES = MappingProxyType(
 XDNN_F1 = 0.9731
 """F1 of xDNN on the same data set, one 80/20 split: the baseline that came with the data."""
 
+RT_PCR_SENSITIVITY = 0.71
+"""The study's clinical reference: sensitivity of RT-PCR, the usual test for the infection."""
+
 XDNN_CITATION = (
     "Soares, Angelov, Biaso, Froes, Abe: SARS-CoV-2 CT-scan dataset: A large dataset of real patients CT scans for "
     "SARS-CoV-2 identification. medRxiv 2020.04.24.20078584, 2020."

@@ -18,7 +18,8 @@ def arrive(page: str) -> None:
     Args:
         page: Name of the page.
     """
-    st.session_state[_ARRIVED] = st.session_state.get(_PAGE) != page
+    # widgets made again since then, each once: a part of the page that runs again by itself has not arrived anew
+    st.session_state[_ARRIVED] = set() if st.session_state.get(_PAGE) != page else None
     st.session_state[_PAGE] = page
 
 
@@ -66,12 +67,15 @@ def tick(label: str, value: bool, key: str, **settings: Any) -> bool:
 
 def _recall(key: str, fits: Callable[[Any], bool]) -> None:
     kept = st.session_state.setdefault(_REMEMBERED, {})
-    if st.session_state.get(_ARRIVED) and key in kept and fits(kept[key]):
+    made = st.session_state.get(_ARRIVED)
+    if made is not None and key not in made and key in kept and fits(kept[key]):
         # A parameter in the address still wins: Streamlit lets it override this when the widget is new. And only
         # then: assigning while the reader clicks would take the click back.
         st.session_state[key] = kept[key]
     elif key in st.session_state and not fits(st.session_state[key]):
         del st.session_state[key]
+    if made is not None:
+        made.add(key)
 
 
 def _remember(key: str, value: Any) -> None:

@@ -57,6 +57,7 @@ def navigation() -> st.Page:
         [
             leaderboard,
             st.Page(folder / "comparison.py", title="Comparison"),
+            st.Page(folder / "network.py", title="One network"),
             st.Page(folder / "tables.py", title="Tables and figures"),
             st.Page(folder / "published.py", title="Published numbers"),
             st.Page(folder / "external.py", title="External test"),

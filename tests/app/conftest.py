@@ -24,6 +24,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COVID_STORE", f"sqlite:///{tmp_path / 'store.sqlite'}")
     monkeypatch.setenv("COVID_NETWORKS", str(tmp_path / "networks"))
     monkeypatch.setenv("COVID_RESULTS", str(tmp_path / "results"))
+    monkeypatch.delenv("COVID_DATA", raising=False)
     return tmp_path
 
 

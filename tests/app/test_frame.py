@@ -12,7 +12,18 @@ from streamlit.testing.v1 import AppTest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.stem for path in (REPOSITORY / "pages").glob("*.py"))
-RESULTS = ["audit", "comparison", "evidence", "external", "leaderboard", "published", "studies", "tables", "training"]
+RESULTS = [
+    "audit",
+    "comparison",
+    "evidence",
+    "external",
+    "leaderboard",
+    "network",
+    "published",
+    "studies",
+    "tables",
+    "training",
+]
 
 
 def test_these_are_the_pages():

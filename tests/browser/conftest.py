@@ -55,6 +55,7 @@ def running_server(folder: Path) -> Iterator[Server]:
     log = folder / "server.log"
     # the repository's own networks and results, not those that someone trained into this checkout
     places = {"COVID_STORE": f"sqlite:///{folder / 'store.sqlite'}", "COVID_NETWORKS": str(REPOSITORY / "trained")}
+    places["COVID_DATA"] = ""
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.browser
 PAGES = {
     "leaderboard": "Leaderboard",
     "comparison": "Comparison",
+    "network": "One network",
     "tables": "Tables and figures",
     "published": "Published numbers",
     "external": "External test",
@@ -33,6 +34,7 @@ MOST_SECONDS = 8  # the goal is 3 on an idle machine; a shared one, or one that 
 LANDMARKS = {
     "leaderboard": "[data-testid=stVegaLiteChart]",
     "comparison": "[data-testid=stDataFrame]",
+    "network": "[data-testid=stVegaLiteChart]",
     "tables": "[data-testid=stDataFrame]",
     "published": "[data-testid=stTable]",
     "external": "[data-testid=stVegaLiteChart]",
@@ -161,6 +163,28 @@ def test_a_chart_is_made_into_a_file_when_its_button_is_pressed(fresh_server, vi
             page.get_by_role("button", name=f"Chart as {label}").first.click()
         assert download.value.suggested_filename == f"published-families-base.{label.lower()}"
         assert Path(download.value.path()).read_bytes().startswith(begins)
+    visit.check()
+
+
+def test_a_threshold_that_is_moved_moves_the_figures_and_stays(server, visit):
+    """Each click counts, the first one after coming back as well."""
+    page = visit.page
+    page.goto(f"{server.url}/network?threshold=0.89&prevalence=0.5")
+    visit.accept()
+    for value in ("0.90", "0.91"):
+        if value == "0.91":  # by way of another page
+            for title in ("Leaderboard", "One network"):
+                page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
+                expect(page.get_by_role("heading", level=1)).to_have_text(title, timeout=60_000)
+                visit.settle()
+        slider = page.get_by_role("slider", name="Threshold")
+        expect(slider).to_be_visible(timeout=60_000)
+        visit.settle()
+        slider.focus()
+        slider.press("ArrowRight")
+        expect(page.get_by_text(f"the threshold of {value}")).to_be_visible(timeout=10_000)
+        visit.settle()
+        expect(page.get_by_text(f"the threshold of {value}")).to_be_visible()
     visit.check()
 
 

@@ -76,6 +76,7 @@ def test_light_modules_import_no_deep_learning_library():
         "ui.fold_spread",
         "ui.downloads",
         "ui.inference",
+        "ui.mistake_maps",
         "ui.pair",
         "ui.activation_views",
         "ui.activation_channel",
