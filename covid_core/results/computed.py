@@ -1,0 +1,214 @@
+"""Rows of the leaderboard that no network was trained for, computed from stored probabilities.
+
+Ensembles, and networks and ensembles judged by patient in place of slices.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from covid_core.errors import StoreError
+from covid_core.results.ensembles import Ensemble, ensemble_predictions
+from covid_core.results.fold_scores import fold_scores
+from covid_core.results.intervals import METHODS
+from covid_core.results.leaderboard import COLUMNS, TRAITS, Patients, folds_a_round, measured_rows, trait_of
+from covid_core.results.pairs import variant_pairs
+from covid_core.results.patient_level import patient_predictions
+from covid_core.results.patients import FILE, GROUPS_FILE, Grouping
+from covid_core.results.store import ResultsStore
+
+MIXED = "mixed"
+"""What stands for a trait that an ensemble's members do not share."""
+
+_OF_EXPERIMENT = ["experiment", "dataset", "dataset_digest", "size", "protocol", "split"]
+
+_POOLED_METHODS = {"corrected": None, "t": "t", "rounds": "t", "groups": "groups"}
+"""A pooled round has one score: Student's t over rounds is what is left of the first three."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compute.
+
+    Args:
+        pairs: Ways of ``ensembles.WAYS`` to join base and modified network of every backbone.
+        ensembles: Others, made in every experiment that has all their members.
+        by_patient: Judge networks and ensembles by patient as well.
+    """
+
+    pairs: tuple[str, ...] = ()
+    ensembles: tuple[Ensemble, ...] = ()
+    by_patient: bool = False
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What came of a request.
+
+    Args:
+        rows: As ``leaderboard.leaderboard`` gives them. ``level`` is ``"slice"``, ``"patient"``, or ``"group"`` where
+            patients are guessed, ``cases`` counts these, ``drawn`` names them; ``ensemble`` is a way of
+            ``ensembles.WAYS`` with all ``members``. Traits are those that all members share, else ``"mixed"``;
+            parameters add up. Images a second are NaN.
+        refused: Why something is not among them, for people, each reason once.
+        remarks: What to know about the rows, for people.
+    """
+
+    rows: pd.DataFrame
+    refused: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def computed_rows(
+    store: ResultsStore, request: Request, method: str = "corrected", groupings: Mapping[str, Grouping] | None = None
+) -> Computed:
+    """Compute what ``request`` asks for, in every experiment that has the predictions.
+
+    Args:
+        store: Where the results are.
+        request: What to compute.
+        method: One of ``intervals.METHODS``. Where rounds are pooled (``patient_level.patient_predictions``) there is
+            no interval corrected for folds, and Student's t runs over the rounds.
+        groupings: Digest of a data set -> its patients or groups.
+
+    Raises:
+        StoreError: The store cannot be read, or a slice has no patient.
+        ValueError: Unknown method.
+    """
+    if method not in METHODS:
+        raise ValueError(f"Expected a method out of {', '.join(METHODS)}. Received: {method!r}.")
+    published, folds = store.published(), store.folds()
+    rows, refused, remarks = [], [], []
+    made_of: set[Ensemble] = set()
+    for experiment, of_experiment in folds.groupby("experiment", sort=False):
+        facts = of_experiment.iloc[0][_OF_EXPERIMENT]
+        networks = of_experiment["model"].unique().tolist()
+        ensembles = _ensembles(request, networks)
+        made_of |= set(ensembles)
+        if not request.by_patient:
+            networks = list(dict.fromkeys(member for ensemble in ensembles for member in ensemble.members))
+        if not networks:
+            continue
+        predictions = _by_network(store.predictions(str(experiment), networks))
+        grouping = (groupings or {}).get(facts["dataset_digest"])
+        # folds that do not keep patients together would leave a stacker nothing that the fold under test does not touch
+        apart = grouping.of_slice if grouping and facts["split"] == "group" else None
+        joined = {}
+        for ensemble in ensembles:
+            try:
+                joined[ensemble] = ensemble_predictions(predictions, ensemble, apart)
+            except StoreError as error:
+                refused.append(str(error))
+        if joined:
+            rows.append(_rows(joined, facts, published, method, grouping))
+        if request.by_patient and grouping is None:
+            refused.append(
+                f"Patients of {facts['dataset']} are not known. A {FILE} (columns path and patient) beside the "
+                f"experiments.csv of an export names them; a {GROUPS_FILE} there, as python -m "
+                "covid_core.data.grouping writes it, stands in for them."
+            )
+        elif request.by_patient:
+            rows += _rows_by_patient(predictions, joined, facts, published, method, grouping, remarks)
+            if without := [name for name in networks if name not in predictions]:
+                refused.append(f"The store has no predictions of {', '.join(without)} on {facts['dataset']}.")
+    for ensemble in request.ensembles:
+        if ensemble not in made_of:
+            refused.append(f"{ensemble.name}: no experiment has folds of all of {', '.join(ensemble.members)}.")
+    table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=COLUMNS)
+    return Computed(table, tuple(dict.fromkeys(refused)), tuple(dict.fromkeys(remarks)))
+
+
+def _ensembles(request: Request, networks: Sequence[str]) -> list[Ensemble]:
+    """Those of the request whose members are all among ``networks``, each once."""
+    pairs = [Ensemble(pair, way) for way in request.pairs for pair in variant_pairs(networks)]
+    others = [ensemble for ensemble in request.ensembles if set(ensemble.members).issubset(networks)]
+    return list(dict.fromkeys([*pairs, *others]))
+
+
+def _by_network(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {str(name): part for name, part in predictions.groupby("model", observed=True)}
+
+
+def _rows(
+    cases: Mapping[Ensemble | str, pd.DataFrame],
+    facts: pd.Series,
+    published: pd.DataFrame,
+    method: str | None,
+    grouping: Grouping | None,
+) -> pd.DataFrame:
+    """Rows of predictions by slice, each under its ensemble."""
+    known = {facts["dataset_digest"]: grouping.of_slice} if grouping and grouping.level == "patient" else {}
+    of_name = {ensemble.name: part for ensemble, part in cases.items()}
+    return _described(_scored(of_name, facts, published, method, known), cases, published)
+
+
+def _rows_by_patient(
+    predictions: Mapping[str, pd.DataFrame],
+    joined: Mapping[Ensemble, pd.DataFrame],
+    facts: pd.Series,
+    published: pd.DataFrame,
+    method: str,
+    grouping: Grouping,
+    remarks: list[str],
+) -> list[pd.DataFrame]:
+    """Rows of networks and ensembles by patient."""
+    by_slice = {**predictions, **{ensemble.name: part for ensemble, part in joined.items()}}
+    per_round = folds_a_round(json.loads(facts["protocol"]))
+    cases = {name: patient_predictions(part, grouping.of_slice, per_round) for name, part in by_slice.items()}
+    rows = []
+    for pooled in (False, True):
+        chosen = {name: part for name, part in cases.items() if part["fold"].eq(0).all() == pooled}
+        if not chosen:
+            continue
+        table = _scored(chosen, facts, published, _POOLED_METHODS[method] if pooled else method, {})
+        folds = {name: part.drop_duplicates(["round", "fold"])["folds"].sum() for name, part in chosen.items()}
+        table["folds"] = table["model"].map(folds).astype("Int64")
+        table["level"] = grouping.level
+        table["drawn"] = table["drawn"].where(table["drawn"].isna(), f"{grouping.level}s")
+        rows.append(_described(table, joined, published))
+    mixed = max((_mixed(part) for part in cases.values()), default=0)
+    if mixed:
+        remarks.append(f"{mixed} of {facts['dataset']}'s {grouping.level}s have slices of both labels.")
+    if any(part["fold"].eq(0).any() for part in cases.values()):
+        remarks.append(
+            f"On {facts['dataset']} slices were split, so a {grouping.level}'s slices lie in several folds: whole "
+            f"rounds are pooled, every network has seen slices of the {grouping.level}s that it judges, and the scores "
+            "are too good. Pooled rounds have no interval corrected for shared slices."
+        )
+    return rows
+
+
+def _scored(
+    cases: Mapping[str, pd.DataFrame],
+    facts: pd.Series,
+    published: pd.DataFrame,
+    method: str | None,
+    patients: Patients,
+) -> pd.DataFrame:
+    """Rows of the leaderboard from predictions, as if networks with these names had been stored."""
+    folds = fold_scores(pd.concat(cases.values(), ignore_index=True))
+    folds = folds.assign(**facts.drop("experiment"), images_per_second=float("nan"))
+    return measured_rows(folds, published, method, lambda _, name: cases[name], patients)
+
+
+def _described(rows: pd.DataFrame, ensembles: Iterable[Ensemble], published: pd.DataFrame) -> pd.DataFrame:
+    """``rows`` with what can be said of ensembles among them."""
+    of_name = {ensemble.name: ensemble for ensemble in ensembles}
+    parameters = published.set_index("model")["parameters_millions"]
+    for row in rows.itertuples():
+        if (ensemble := of_name.get(row.model)) is None:
+            continue
+        rows.loc[row.Index, ["ensemble", "members"]] = ensemble.way, " + ".join(ensemble.members)
+        rows.loc[row.Index, "parameters_millions"] = parameters.reindex(ensemble.members).sum(skipna=False)
+        for trait in TRAITS:
+            shared = {trait_of(member, trait) for member in ensemble.members}
+            rows.loc[row.Index, trait] = shared.pop() if len(shared) == 1 else MIXED
+    return rows
+
+
+def _mixed(cases: pd.DataFrame) -> int:
+    return int(cases.groupby("slice")["mixed"].any().sum())

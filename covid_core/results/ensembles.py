@@ -1,0 +1,171 @@
+"""Several networks of one experiment as one: their stored probabilities averaged, or stacked inside the folds.
+
+Nothing is trained again but the stacker, a logistic regression on as many numbers a slice as there are members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+
+from covid_core.errors import StoreError
+
+WAYS = {"averaged": "Averaged", "stacked": "Stacked"}
+"""How members become one probability, with names for people."""
+
+MEANINGS = {
+    "averaged": "Averaged: the mean of the members' probabilities, slice by slice.",
+    "stacked": "Stacked: a logistic regression on the members' log-odds, fitted on the other folds of the same round "
+    "and asked about the fold under test. Neither it nor the members that it asks there have seen that fold. But the "
+    "members whose answers it was fitted on were trained on its slices, so a little of their labels can come back.",
+}
+"""What each of ``WAYS`` means, for people."""
+
+LONGEST_NAME = 56
+"""Characters; ensembles with longer names count their members instead."""
+
+_ROUNDED = 1e-7  # a float32 softmax says 0 and 1, whose log-odds are infinite
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Networks that answer together.
+
+    Args:
+        members: Names of networks, each once.
+        way: One of ``WAYS``.
+
+    Raises:
+        ValueError: No member, one that stands there twice, or an unknown way.
+    """
+
+    members: tuple[str, ...]
+    way: str = "averaged"
+
+    def __post_init__(self) -> None:
+        if self.way not in WAYS:
+            raise ValueError(f"Expected a way out of {', '.join(WAYS)}. Received: {self.way!r}.")
+        if not self.members or len(set(self.members)) < len(self.members):
+            raise ValueError(f"Expected one network or more, each once. Received: {self.members}.")
+
+    @property
+    def name(self) -> str:
+        """``EfficientNetB0 + Modified-EfficientNetB0, averaged``; of many members the first and a count."""
+        members = " + ".join(self.members)
+        if len(members) > LONGEST_NAME:
+            members = f"{self.members[0]} + {len(self.members) - 1} others"
+        return f"{members}, {self.way}"
+
+
+def ensemble_predictions(
+    predictions: Mapping[str, pd.DataFrame], ensemble: Ensemble, groups: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """What an ensemble says about the test slices of the folds that all its members have.
+
+    Args:
+        predictions: Network -> its predictions in one experiment, as ``ResultsStore.predictions`` gives them.
+        ensemble: Its members must be among them.
+        groups: For stacking, path of a slice -> its patient: slices of patients in the fold under test take no part
+            in the fit, wherever they stand. None leaves that to the folds.
+
+    Returns:
+        Frame of the same columns, sorted by round, fold and slice, with the ensemble's name as ``model`` and float64
+        ``probability``. Stacking leaves out folds for which there is nothing to fit on.
+
+    Raises:
+        StoreError: A member has no predictions, members share no fold or were tested on other slices, or no fold can
+            be stacked.
+    """
+    sides, shared = _side_by_side(predictions, ensemble)
+    if ensemble.way == "averaged":
+        probability = sides.mean(axis=1)
+    else:
+        owners = None if groups is None else shared["slice"].astype(str).map(groups).to_numpy()
+        probability = stacked(shared["label"], sides, shared["round"], shared["fold"], owners)
+        if np.isnan(probability).all():
+            raise StoreError(
+                f"{ensemble.name}: cannot be stacked. The stacker of a fold is fitted on the other folds of its round, "
+                f"with slices of both classes, because the fold under test must take no part; its members share "
+                f"{_folds_text(shared)}. Average the networks, or train further folds."
+            )
+    found = shared.assign(model=ensemble.name, probability=probability)
+    return found[~np.isnan(probability)].reset_index(drop=True)
+
+
+def stacked(
+    labels: np.ndarray, sides: np.ndarray, rounds: np.ndarray, folds: np.ndarray, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Probability of each slice by a logistic regression that has seen the other folds of its round only.
+
+    The members' log-odds are its input (stacked generalisation: Wolpert, Neural Networks 5, 1992), with scikit-learn's
+    default penalty of 1 on the squared weights. Its input on the other folds comes from networks that were trained on
+    the fold under test: for an estimate without any leak, members would have to be trained anew inside each fold.
+    ``benchmarks/stacking.py`` measures what that does to the score.
+
+    Args:
+        labels: ``(n,)``, 1 for the positive class and 0 for every other.
+        sides: ``(n, members)`` probabilities in 0-1.
+        rounds: ``(n,)``.
+        folds: ``(n,)``, within the round.
+        groups: ``(n,)`` patients; those of the fold under test are left out of the fit.
+
+    Returns:
+        float64 ``(n,)`` in 0-1; NaN for folds whose fit would have no slices, or slices of one class only.
+    """
+    from sklearn.linear_model import LogisticRegression  # takes a second to import, which plain pages need not wait for
+
+    labels, rounds, folds = np.asarray(labels), np.asarray(rounds), np.asarray(folds)
+    log_odds = logit(np.clip(np.asarray(sides, np.float64), _ROUNDED, 1 - _ROUNDED))
+    probability = np.full(len(labels), np.nan)
+    for round_ in np.unique(rounds):
+        in_round = rounds == round_
+        for fold in np.unique(folds[in_round]):
+            tested = in_round & (folds == fold)
+            fitted = in_round & ~tested
+            if groups is not None:
+                fitted &= ~np.isin(groups, groups[tested])
+            if len(np.unique(labels[fitted])) == 2:
+                stacker = LogisticRegression().fit(log_odds[fitted], labels[fitted])
+                probability[tested] = stacker.predict_proba(log_odds[tested])[:, 1]
+    return probability
+
+
+def _side_by_side(predictions: Mapping[str, pd.DataFrame], ensemble: Ensemble) -> tuple[np.ndarray, pd.DataFrame]:
+    """Probabilities ``(n, members)`` and the first member's frame, on the folds that all members have."""
+    parts = [predictions.get(member) for member in ensemble.members]
+    missing = [member for member, part in zip(ensemble.members, parts, strict=True) if part is None or not len(part)]
+    if missing:
+        raise StoreError(f"{ensemble.name}: the store has no predictions of {', '.join(missing)} in this experiment.")
+    keys = [pd.MultiIndex.from_frame(part[["round", "fold"]]) for part in parts]
+    common = reduce(lambda some, others: some.intersection(others), (key.unique() for key in keys))
+    if common.empty:
+        raise StoreError(f"{ensemble.name}: expected a fold that all members have. Received none; train one.")
+    categories = parts[0]["slice"].cat.categories
+    ordered = []
+    for part, key in zip(parts, keys, strict=True):
+        kept = part[key.isin(common)]
+        slices = kept["slice"].cat.set_categories(categories).cat.codes.to_numpy()  # -1: the first has no such slice
+        order = np.lexsort((slices, kept["fold"], kept["round"]))
+        ordered.append((kept.iloc[order], slices[order]))
+    first, slices = ordered[0]
+    for member, (part, others) in zip(ensemble.members, ordered, strict=True):
+        same = len(part) == len(first) and (others == slices).all() and (others >= 0).all()
+        if not (same and all((part[name].to_numpy() == first[name].to_numpy()).all() for name in _ALIKE)):
+            raise StoreError(
+                f"{ensemble.name}: expected members that were tested on the same slices. {ensemble.members[0]} and "
+                f"{member} were not. Import results under the experiment that they belong to."
+            )
+    return np.stack([part["probability"].to_numpy(np.float64) for part, _ in ordered], axis=1), first
+
+
+_ALIKE = ("round", "fold", "label")
+
+
+def _folds_text(shared: pd.DataFrame) -> str:
+    counts = shared.groupby("round")["fold"].nunique()
+    return ", ".join(f"{count} fold{'s' if count > 1 else ''} in round {round_}" for round_, count in counts.items())
