@@ -170,15 +170,7 @@ def _rows_by_patient(
         table["level"] = grouping.level
         table["drawn"] = table["drawn"].where(table["drawn"].isna(), f"{grouping.level}s")
         rows.append(_described(table, joined, published))
-    mixed = max((_mixed(part) for part in cases.values()), default=0)
-    if mixed:
-        remarks.append(f"{mixed} of {facts['dataset']}'s {grouping.level}s have slices of both labels.")
-    if any(part["fold"].eq(0).any() for part in cases.values()):
-        remarks.append(
-            f"On {facts['dataset']} slices were split, so a {grouping.level}'s slices lie in several folds: whole "
-            f"rounds are pooled, every network has seen slices of the {grouping.level}s that it judges, and the scores "
-            "are too good. Pooled rounds have no interval corrected for shared slices."
-        )
+    remarks += _remarks(cases, facts, grouping)
     return rows
 
 
@@ -210,5 +202,22 @@ def _described(rows: pd.DataFrame, ensembles: Iterable[Ensemble], published: pd.
     return rows
 
 
-def _mixed(cases: pd.DataFrame) -> int:
-    return int(cases.groupby("slice")["mixed"].any().sum())
+def _remarks(cases: Mapping[str, pd.DataFrame], facts: pd.Series, grouping: Grouping) -> list[str]:
+    """What to know about the scores by patient on one data set."""
+    whose, remarks = f"{grouping.level}s", []
+    mixed = max((int(part.groupby("slice")["mixed"].any().sum()) for part in cases.values()), default=0)
+    if mixed:
+        remarks.append(f"{mixed} of the {whose} of {facts['dataset']} have slices of both labels.")
+    pooled = any(part["fold"].eq(0).any() for part in cases.values())
+    several = len(set(grouping.of_slice.values())) < len(grouping.of_slice)
+    if pooled or (facts["split"] == "slice" and several):
+        remarks.append(
+            f"On {facts['dataset']} folds do not keep these {whose} together: networks have seen other slices of the "
+            f"{whose} that they judge, and the scores are too good."
+        )
+    if pooled:
+        remarks.append(
+            f"Slices of one {grouping.level} lie in several folds there, so whole rounds are pooled: such rows have no "
+            "interval corrected for shared slices, and Student t runs over the rounds."
+        )
+    return remarks
