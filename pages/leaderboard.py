@@ -1,5 +1,6 @@
 """Published and own networks side by side."""
 
+import pandas as pd
 import streamlit as st
 
 from covid_core import charts
@@ -8,10 +9,11 @@ from covid_core.results.intervals import MEANINGS, METHODS
 from covid_core.results.metrics import METRIC_LABELS, METRICS
 from covid_core.results.published import STUDY, XDNN_F1
 from covid_core.ui.choices import choose
+from covid_core.ui.computed import choose_computed, computed_rows, draw_remarks
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.frame import frame
 from covid_core.ui.results import leaderboard_rows, split_rows
-from covid_core.ui.tables import leaderboard_table, row_labels, split_table
+from covid_core.ui.tables import in_zoo_order, leaderboard_table, row_labels, split_table
 
 METHOD_OF = {label: name for name, label in METHODS.items()}
 METRIC_OF = {label: name for name, label in METRIC_LABELS.items()}
@@ -29,32 +31,45 @@ with st.container(horizontal=True, gap="medium"):
     source = choose(st.selectbox, "Source", ["All", "Published", "Measured"], "source", width=150)
     variant = choose(st.selectbox, "Variant", ["All", *(name.capitalize() for name in VARIANTS)], "variant", width=150)
     families = choose(st.pills, "Families", FAMILIES, "family", selection_mode="multi", default=list(FAMILIES))
-method_name = choose(
-    st.segmented_control,
-    "95 % interval of measured rows",
-    list(METHOD_OF),
-    "interval",
-    default=next(iter(METHOD_OF)),
-    required=True,
-)
+second_line = st.container(horizontal=True, gap="medium", vertical_alignment="bottom")
+with second_line:
+    method_name = choose(
+        st.segmented_control,
+        "95 % interval of measured rows",
+        list(METHOD_OF),
+        "interval",
+        default=next(iter(METHOD_OF)),
+        required=True,
+    )
 metric, method = METRIC_OF[metric_label], METHOD_OF[method_name]
 with shown_errors():
     rows = leaderboard_rows(method)
     gaps = split_rows(rows)
+networks = rows.loc[rows["source"] == "measured", "model"]
+computed = None
+if len(networks):
+    with second_line:
+        asked = choose_computed(in_zoo_order(networks))
+    if asked:
+        with shown_errors():
+            computed = computed_rows(method, asked)
+        rows = pd.concat([rows, computed.rows], ignore_index=True)
 drawn = rows["drawn"].dropna().unique().tolist()
 st.caption(
     MEANINGS[method]
     + (f" Drawn here: {' or '.join(sorted(drawn))}." if drawn else "")
     + " Published intervals stay as printed; what they can mean stands on the page Comparison."
 )
+if computed is not None:
+    draw_remarks(asked, computed)
 
-measured = int((rows["source"] == "measured").sum())
+measured = len(networks)
 if source != "All":
     rows = rows[rows["source"] == source.lower()]
 if variant != "All":
     rows = rows[rows["variant"] == variant.lower()]
-# networks from elsewhere belong to no family of the study: they stand with the full list
-rows = rows[rows["family"].isin(families) | ((rows["family"] == "other") & (len(families) == len(FAMILIES)))]
+# networks from elsewhere and ensembles of several families belong to none: they stand with the full list
+rows = rows[rows["family"].isin(families) | (~rows["family"].isin(FAMILIES) & (len(families) == len(FAMILIES)))]
 rows = rows.sort_values(metric, ascending=False, kind="stable", ignore_index=True)
 
 if not measured:

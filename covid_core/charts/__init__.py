@@ -26,6 +26,11 @@ OTHER = "#6b7a84"
 
 _ROW_HEIGHT = 19
 
+_LABEL_WIDTH, _LETTER = 360, 5.5  # pixels beside the bars; of an average letter
+
+_TWO_LINES = "indexof(datum.label, ' · ') < 0 ? datum.label : "
+_TWO_LINES += "[split(datum.label, ' · ')[0], join(slice(split(datum.label, ' · '), 1), ' · ')]"
+
 
 def axis_start(lowest: float, step: float = 0.01) -> float:
     """Where the axis of a score begins: a whole ``step`` below the lowest value drawn, not below 0.
@@ -63,11 +68,16 @@ def score_bars(
     end = max(1.0, math.ceil(rows[[metric, high]].max(axis=None) * 1000 + 1) / 1000) if rows.size else 1.0
     scale = alt.Scale(domain=[start, end], zero=False, nice=False)
     order = rows.sort_values(metric, ascending=False, kind="stable")["label"].tolist()
+    # names of ensembles fill a line: what follows them then stands under them, in every row
+    long = rows["label"].str.len().max() * _LETTER > _LABEL_WIDTH
+    lines = {"labelExpr": _TWO_LINES, "labelLineHeight": 11} if long else {}
     y = alt.Y(
         "label:N",
         sort=order,
         title=None,
-        axis=alt.Axis(labelLimit=360, labelOverlap=False, labelFlush=False, ticks=False, domain=False),
+        axis=alt.Axis(
+            labelLimit=_LABEL_WIDTH, labelOverlap=False, labelFlush=False, ticks=False, domain=False, **lines
+        ),
     )
     present = set(rows["family"])
     families = [family for family in FAMILY_COLOURS if family in present] + sorted(present - set(FAMILY_COLOURS))
@@ -116,7 +126,7 @@ def score_bars(
                 align="right" if left else "left", baseline="bottom", dx=-4 if left else 4, dy=-2, color=INK
             ).encode(x=alt.X("value:Q", scale=scale), y=alt.value(0), text="text:N"),
         ]
-    return alt.layer(*layers).properties(height=alt.Step(_ROW_HEIGHT))
+    return alt.layer(*layers).properties(height=alt.Step(_ROW_HEIGHT * (1.4 if long else 1)))
 
 
 def learning_curves(points: pd.DataFrame, title: str) -> alt.LayerChart:

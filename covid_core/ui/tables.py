@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
+from covid_core.models import zoo
 from covid_core.results.leaderboard import groups_origin
 from covid_core.results.metrics import METRIC_LABELS, METRICS
 
@@ -17,7 +19,7 @@ def row_labels(rows: pd.DataFrame) -> pd.Series:
     """A name for each row of a leaderboard that tells it from the others.
 
     Published rows are called by their network; measured ones add data set, size, rounds and folds, what a split by
-    group keeps together, and the experiment where even that is the same.
+    group keeps together, who is judged where that is not every slice, and the experiment where even that is the same.
 
     Args:
         rows: As ``results.leaderboard.leaderboard`` gives them.
@@ -29,6 +31,12 @@ def row_labels(rows: pd.DataFrame) -> pd.Series:
     return labels.where(~labels.duplicated(keep=False), labels + " · " + rows["experiment"].str[:6])
 
 
+def in_zoo_order(models: Sequence[str]) -> list[str]:
+    """Names of networks in the order of the tables; those from elsewhere stand at the end."""
+    order = {name: position for position, name in enumerate(zoo.ALL)}
+    return sorted(set(models), key=lambda name: (order.get(name, len(order)), name))
+
+
 def split_text(split: str, groups: str) -> str:
     """What is kept apart between training and test, in words.
 
@@ -37,6 +45,16 @@ def split_text(split: str, groups: str) -> str:
         groups: Where its groups come from, see ``results.leaderboard.leaderboard``.
     """
     return {"slice": "by slice", "group": _BY_GROUP.get(groups, "by group")}.get(split, split)
+
+
+def case_text(cases: int, level: str) -> str:
+    """``497 slices``; nothing where their number is not known.
+
+    Args:
+        cases: How many are tested in a round.
+        level: What a case is, see ``results.computed.Computed``.
+    """
+    return "" if pd.isna(cases) else _number(cases, level)
 
 
 def score_text(mean: float, half_width: float) -> str:
@@ -65,9 +83,15 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
     scores = [metric, *(name for name in METRICS if name != metric)]
     split = {"Split": [split_text(*pair) for pair in zip(rows["split"], rows["groups"], strict=True)]}
     differ = rows["split"].nunique() > 1  # then it stands where it is seen
+    ensembles, levels = rows["ensemble"].ne("").any(), rows["level"].ne("slice").any()
     table = pd.DataFrame(
         {
             "Network": rows["model"],
+            **(
+                {"Judged": [case_text(*pair) for pair in zip(rows["cases"], rows["level"], strict=True)]}
+                if levels
+                else {}
+            ),
             "Source": rows["source"],
             **(split if differ else {}),
             "Folds": rows["folds"],
@@ -92,7 +116,8 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
         hide_index=True,
         height="auto" if len(table) <= 10 else 458,  # half a row more: there is something to scroll to
         column_config={
-            "Network": text(pinned=True, width=190),
+            "Network": text(pinned=True, width=320 if ensembles else 190),
+            "Judged": text(width=95, help="Cases tested in a round of cross-validation"),
             **{
                 METRIC_LABELS[name]: text(width=115, help="Mean over the folds ± half of its 95 % interval")
                 for name in scores
@@ -156,7 +181,8 @@ def split_table(gaps: pd.DataFrame, metric: str) -> None:
 def _facts(row: pd.Series) -> str:
     size = "" if pd.isna(row["size"]) else f"{row['size']} px, "
     split = f", {split_text('group', row['groups'])}" if row["split"] == "group" else ""
-    return f"{row['dataset']}, {size}{_number(row['rounds'], 'round')}, {_number(row['folds'], 'fold')}{split}"
+    judged = "" if row["level"] == "slice" else f", {case_text(row['cases'], row['level'])}"
+    return f"{row['dataset']}, {size}{_number(row['rounds'], 'round')}, {_number(row['folds'], 'fold')}{split}{judged}"
 
 
 def _number(count: int, noun: str) -> str:
