@@ -71,6 +71,9 @@ if variant != "All":
 # networks from elsewhere and ensembles of several families belong to none: they stand with the full list
 rows = rows[rows["family"].isin(families) | (~rows["family"].isin(FAMILIES) & (len(families) == len(FAMILIES)))]
 rows = rows.sort_values(metric, ascending=False, kind="stable", ignore_index=True)
+hidden = (
+    0 if computed is None else len(computed.rows) - int((rows["ensemble"].ne("") | rows["level"].ne("slice")).sum())
+)
 
 if not measured:
     st.info(
@@ -93,6 +96,7 @@ st.caption(
     "Further to the right: data set, split, size, rounds, epochs, family and variant."
     + hint
     + (single if (rows["folds"].eq(1) & rows[f"{metric}_low"].isna()).any() else "")
+    + (f" Computed rows hidden by the filters: {hidden}." if hidden else "")
 )
 st.download_button(
     "Download these rows as CSV",

@@ -205,6 +205,8 @@ def _described(rows: pd.DataFrame, ensembles: Iterable[Ensemble], published: pd.
 def _remarks(cases: Mapping[str, pd.DataFrame], facts: pd.Series, grouping: Grouping) -> list[str]:
     """What to know about the scores by patient on one data set."""
     whose, remarks = f"{grouping.level}s", []
+    if grouping.level == "group":
+        remarks.append(f"Groups stand in for the patients of {facts['dataset']}, which are not known.")
     mixed = max((int(part.groupby("slice")["mixed"].any().sum()) for part in cases.values()), default=0)
     if mixed:
         remarks.append(f"{mixed} of the {whose} of {facts['dataset']} have slices of both labels.")

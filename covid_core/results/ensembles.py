@@ -19,8 +19,8 @@ WAYS = {"averaged": "Averaged", "stacked": "Stacked"}
 """How members become one probability, with names for people."""
 
 MEANINGS = {
-    "averaged": "Averaged: the mean of the members' probabilities, slice by slice.",
-    "stacked": "Stacked: a logistic regression on the members' log-odds, fitted on the other folds of the same round "
+    "averaged": "the mean of the members' probabilities, slice by slice.",
+    "stacked": "a logistic regression on the members' log-odds, fitted on the other folds of the same round "
     "and asked about the fold under test. Neither it nor the members that it asks there have seen that fold. But the "
     "members whose answers it was fitted on were trained on its slices, so a little of their labels can come back.",
 }
@@ -89,9 +89,9 @@ def ensemble_predictions(
         probability = stacked(shared["label"], sides, shared["round"], shared["fold"], owners)
         if np.isnan(probability).all():
             raise StoreError(
-                f"{ensemble.name}: cannot be stacked. The stacker of a fold is fitted on the other folds of its round, "
-                f"with slices of both classes, because the fold under test must take no part; its members share "
-                f"{_folds_text(shared)}. Average the networks, or train further folds."
+                f"{' + '.join(ensemble.members)} cannot be stacked: the stacker of a fold is fitted on the other folds "
+                f"of its round, with slices of both classes, because the fold under test must take no part. The "
+                f"members share {_folds_text(shared)}. Average them, or train further folds."
             )
     found = shared.assign(model=ensemble.name, probability=probability)
     return found[~np.isnan(probability)].reset_index(drop=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from covid_core.results.bootstrap import groups_of
 
 MEANING = (
-    "By patient: a patient's probability is the mean over its slices, and counts as positive from 0.5 on; its label "
+    "a patient's probability is the mean over its slices, and counts as positive from 0.5 on; its label "
     "is that of most of its slices, positive in a draw."
 )
 """For people."""

@@ -54,7 +54,9 @@ def choose_computed(networks: Sequence[str]) -> Asked:
             st.pills, "Base and modified network of each backbone", list(WAY_OF), "pair", selection_mode="multi"
         )
         members = choose(st.multiselect, "Networks of your choice", list(networks), "member", placeholder="Two or more")
-        way = choose(st.segmented_control, "joined", list(WAY_OF), "joined", default=next(iter(WAY_OF)), required=True)
+        way = next(iter(WAY_OF))
+        if len(members) > 1:
+            way = choose(st.segmented_control, "These are", list(WAY_OF), "joined", default=way, required=True)
         by_patient = tick("Judge by patient as well", False, "patient")
         st.caption("Computed from stored probabilities; nothing is trained again.")
     chosen = tuple(name for name in networks if name in members)
@@ -82,10 +84,10 @@ def computed_rows(method: str, asked: Asked) -> Computed:
 def draw_remarks(asked: Asked, computed: Computed) -> None:
     """Say what the rows mean, what to know about them, and what could not be computed."""
     ways = {*asked.pairs, *(ensemble.way for ensemble in asked.ensembles)}
-    meanings = [MEANINGS[way] for way in WAYS if way in ways]
+    lines = [f"**{WAYS[way]}**: {MEANINGS[way]}" for way in WAYS if way in ways]
     if asked.by_patient:
-        meanings.append(patient_level.MEANING)
-    st.caption(" ".join([*meanings, *map(plain, computed.remarks)]))
+        lines.append(" ".join([f"**By patient**: {patient_level.MEANING}", *map(plain, computed.remarks)]))
+    st.caption("\n".join(f"- {line}" for line in lines))
     if computed.refused:
         more = len(computed.refused) - MOST_REASONS
         reasons = [plain(reason) for reason in computed.refused[:MOST_REASONS]]

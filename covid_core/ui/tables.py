@@ -27,8 +27,19 @@ def row_labels(rows: pd.DataFrame) -> pd.Series:
     Returns:
         Unique texts, with the index of ``rows``.
     """
-    labels = rows["model"].where(rows["source"] == "published", rows["model"] + " · " + rows.apply(_facts, axis=1))
+    names = network_names(rows)
+    labels = names.where(rows["source"] == "published", names + " · " + rows.apply(_facts, axis=1))
     return labels.where(~labels.duplicated(keep=False), labels + " · " + rows["experiment"].str[:6])
+
+
+def network_names(rows: pd.DataFrame) -> pd.Series:
+    """What each row of a leaderboard is about; base and modified network together are their backbone's pair.
+
+    Args:
+        rows: As ``results.leaderboard.leaderboard`` gives them.
+    """
+    pair = rows["members"] == rows["backbone"] + " + Modified-" + rows["backbone"]
+    return rows["model"].where(~pair, rows["backbone"] + " pair, " + rows["ensemble"])
 
 
 def in_zoo_order(models: Sequence[str]) -> list[str]:
@@ -86,7 +97,7 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
     ensembles, levels = rows["ensemble"].ne("").any(), rows["level"].ne("slice").any()
     table = pd.DataFrame(
         {
-            "Network": rows["model"],
+            "Network": network_names(rows),
             **(
                 {"Judged": [case_text(*pair) for pair in zip(rows["cases"], rows["level"], strict=True)]}
                 if levels
@@ -94,7 +105,7 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
             ),
             "Source": rows["source"],
             **(split if differ else {}),
-            "Folds": rows["folds"],
+            **({} if levels else {"Folds": rows["folds"]}),
             **{
                 METRIC_LABELS[name]: [score_text(*pair) for pair in zip(rows[name], rows[f"{name}_pm"], strict=True)]
                 for name in scores
@@ -104,9 +115,11 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
             **split,
             "Size": rows["size"],
             "Rounds": rows["rounds"],
+            **({"Folds": rows["folds"]} if levels else {}),  # who is judged needs its room
             "Epochs": rows["epochs"],
             "Family": rows["family"],
             "Variant": rows["variant"],
+            **({"Members": rows["members"]} if ensembles else {}),
         }
     )
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
@@ -116,8 +129,8 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
         hide_index=True,
         height="auto" if len(table) <= 10 else 458,  # half a row more: there is something to scroll to
         column_config={
-            "Network": text(pinned=True, width=320 if ensembles else 190),
-            "Judged": text(width=95, help="Cases tested in a round of cross-validation"),
+            "Network": text(pinned=True, width=190),
+            "Judged": text(width=88, help="Cases tested in a round of cross-validation"),
             **{
                 METRIC_LABELS[name]: text(width=115, help="Mean over the folds ± half of its 95 % interval")
                 for name in scores

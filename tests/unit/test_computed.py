@@ -180,6 +180,7 @@ def test_groups_that_stand_in_for_patients_are_called_groups(store):
     found = computed_rows(store, Request(by_patient=True), "groups", grouping("group"))
     assert set(found.rows["level"]) == {"group"}
     assert set(found.rows["drawn"]) == {"groups"}
+    assert found.remarks[0] == "Groups stand in for the patients of set, which are not known."
     # and do not make a bootstrap by slice one by patient
     (row,) = computed_rows(store, Request(("averaged",)), "groups", grouping("group")).rows.to_dict("records")
     assert row["drawn"] == "slices"

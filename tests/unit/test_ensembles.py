@@ -173,7 +173,7 @@ def test_only_folds_that_all_members_have(known):
 
 def test_a_single_fold_cannot_be_stacked_and_the_reason_is_said(known):
     frames = {name: part[(part["round"] == 1) & (part["fold"] == 1)] for name, part in known.items()}
-    with pytest.raises(StoreError, match=r"cannot be stacked.*share 1 fold in round 1\. Average"):
+    with pytest.raises(StoreError, match=r"cannot be stacked: .*share 1 fold in round 1\. Average"):
         ensemble_predictions(frames, Ensemble(PAIR, "stacked"))
     assert len(ensemble_predictions(frames, Ensemble(PAIR))) == SLICES
 
