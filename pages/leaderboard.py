@@ -3,7 +3,6 @@
 import pandas as pd
 import streamlit as st
 
-from covid_core import charts
 from covid_core.models.zoo import FAMILIES, VARIANTS
 from covid_core.results.intervals import MEANINGS, METHODS
 from covid_core.results.metrics import METRIC_LABELS, METRICS
@@ -12,7 +11,7 @@ from covid_core.ui.choices import choose
 from covid_core.ui.computed import choose_computed, computed_rows, draw_remarks
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.frame import frame
-from covid_core.ui.results import leaderboard_rows, split_rows
+from covid_core.ui.results import leaderboard_rows, score_chart, split_rows
 from covid_core.ui.tables import in_zoo_order, leaderboard_table, row_labels, split_table
 
 METHOD_OF = {label: name for name, label in METHODS.items()}
@@ -44,7 +43,7 @@ with second_line:
 metric, method = METRIC_OF[metric_label], METHOD_OF[method_name]
 with shown_errors():
     rows = leaderboard_rows(method)
-    gaps = split_rows(rows)
+    gaps = split_rows(method)
 networks = rows.loc[rows["source"] == "measured", "model"]
 computed = None
 if len(networks):
@@ -111,8 +110,9 @@ st.download_button(
 intervals = " with 95 % intervals" if rows[f"{metric}_low"].notna().any() else ""
 st.subheader(f"{metric_label}{intervals}", anchor=False)
 reference = (XDNN_F1, "xDNN, the data set's own baseline,") if metric == "f1" else None
-st.altair_chart(
-    charts.score_bars(rows, metric, metric_label, reference),
+shown = ["label", "family", "source", metric, f"{metric}_low", f"{metric}_high"]
+st.vega_lite_chart(
+    score_chart(rows[shown], metric, metric_label, reference),
     key="score_bars",
     alt=f"Bars of {metric_label} with 95 % intervals, best first",
 )
@@ -122,11 +122,11 @@ st.caption(
     f"Published: {STUDY.citation}"
 )
 
-shown = gaps[gaps["experiment_group"].isin(rows["experiment"]) & gaps["model"].isin(rows["model"])]
-if len(shown):
+both = gaps[gaps["experiment_group"].isin(rows["experiment"]) & gaps["model"].isin(rows["model"])]
+if len(both):
     st.subheader("By slice and by group", anchor=False)
-    split_table(shown, metric)
-    mean, networks = shown[f"{metric}_gap"].mean(), shown["model"].nunique()
+    split_table(both, metric)
+    mean, networks = both[f"{metric}_gap"].mean(), both["model"].nunique()
     st.caption(
         f"The gap is the mean by slice minus the mean by group, all else alike; on average over "
         f"{networks} network{'s' if networks > 1 else ''} {metric_name} is {abs(mean):.4f} "

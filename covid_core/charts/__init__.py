@@ -94,7 +94,7 @@ def score_bars(
         alt.Tooltip(f"{low}:Q", title="95 % from", format=".4f"),
         alt.Tooltip(f"{high}:Q", title="95 % to", format=".4f"),
     ]
-    base = alt.Chart(rows)
+    base = alt.Chart()
     x = alt.X(
         f"{metric}:Q",
         scale=scale,
@@ -119,14 +119,34 @@ def score_bars(
     if reference:
         value, text = reference
         left = value > (start + end) / 2  # of its rule, where there is more room
-        rule = alt.Chart(pd.DataFrame({"value": [value], "text": [f"{text} {value:.4f}"]}))
+        rule = alt.Chart(alt.Data(values=[{"value": value, "text": f"{text} {value:.4f}"}]))
         layers += [
             rule.mark_rule(color=INK, strokeDash=[4, 3]).encode(x=alt.X("value:Q", scale=scale)),
             rule.mark_text(
                 align="right" if left else "left", baseline="bottom", dx=-4 if left else 4, dy=-2, color=INK
             ).encode(x=alt.X("value:Q", scale=scale), y=alt.value(0), text="text:N"),
         ]
-    return alt.layer(*layers).properties(height=alt.Step(_ROW_HEIGHT * (1.4 if long else 1)))
+    height = alt.Step(_ROW_HEIGHT * (1.4 if long else 1))
+    return alt.layer(*layers, data=_inline(rows)).properties(height=height)
+
+
+def unvalidated(chart: alt.LayerChart) -> dict:
+    """A chart as Vega-Lite, as Streamlit would send it, but not held against Vega-Lite's schema.
+
+    That takes longer than all else that a page does with a chart; tests do it for the charts here.
+
+    Args:
+        chart: Its data must be inline: what altair does with data frames is a setting of the whole process, which
+            another session may be changing at this moment.
+    """
+    spec = chart.to_dict(validate=False)
+    spec.pop("config", None)  # altair's own sizes; Streamlit has a theme
+    return spec
+
+
+def _inline(frame: pd.DataFrame) -> alt.Data:
+    """Rows as altair takes them whatever its settings; missing values are null."""
+    return alt.Data(values=frame.astype(object).where(frame.notna(), None).to_dict("records"))
 
 
 def learning_curves(points: pd.DataFrame, title: str) -> alt.LayerChart:

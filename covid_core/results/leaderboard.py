@@ -11,7 +11,7 @@ import pandas as pd
 
 from covid_core.models import zoo
 from covid_core.results.bootstrap import bootstrap_scores, draw_groups, group_counts, groups_of
-from covid_core.results.intervals import FOLD_METHODS, METHODS, bounds, half_width, round_half_width
+from covid_core.results.intervals import FOLD_METHODS, METHODS, bounds, half_width
 from covid_core.results.metrics import METRICS
 from covid_core.results.published import STUDY
 from covid_core.results.store import ResultsStore, whole_number
@@ -182,18 +182,27 @@ def _with_intervals(
         return table.assign(**_no_intervals())
     if method == "groups":
         return _bootstrapped(table, predictions, patients)
-    groups = folds.groupby(["experiment", "model"], sort=False)
-    deviations, known = groups[list(METRICS)].std(), groups[list(METRICS)].count()
+    units = folds if method in FOLD_METHODS else _whole_rounds(folds, table)
+    groups = units.groupby(["experiment", "model"], sort=False)[list(METRICS)]
+    names = pd.MultiIndex.from_frame(table[["experiment", "model"]])
+    deviations, known = groups.std().reindex(names), groups.count().reindex(names, fill_value=0)
+    share = 1 / table["per_round"].to_numpy()
     for metric in METRICS:
-        if method in FOLD_METHODS:
-            share = 1 / table["per_round"].to_numpy()
-            half = half_width(deviations[metric].to_numpy(), known[metric].to_numpy(), method, share)
-        else:
-            of_network = zip((part for _, part in groups), table["per_round"], strict=True)
-            half = np.array([round_half_width(part[metric], part["round"], count) for part, count in of_network])
+        over = method if method in FOLD_METHODS else "t"
+        half = half_width(deviations[metric].to_numpy(), known[metric].to_numpy(), over, share)
         _, table[f"{metric}_low"], table[f"{metric}_high"] = bounds(table[metric].to_numpy(), half)
         table[f"{metric}_pm"] = half
     return table
+
+
+def _whole_rounds(folds: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Mean scores of the rounds that are whole, as ``intervals.round_half_width`` takes them."""
+    rounds = folds.groupby(["experiment", "model", "round"], sort=False)
+    whole = table.set_index(["experiment", "model"])["per_round"].rename("whole")
+    counted = (
+        rounds[list(METRICS)].mean().assign(folds=rounds.size()).reset_index().join(whole, ["experiment", "model"])
+    )
+    return counted[counted["folds"] == counted["whole"]]
 
 
 def _no_intervals() -> dict[str, float]:

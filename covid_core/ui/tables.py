@@ -28,7 +28,8 @@ def row_labels(rows: pd.DataFrame) -> pd.Series:
         Unique texts, with the index of ``rows``.
     """
     names = network_names(rows)
-    labels = names.where(rows["source"] == "published", names + " · " + rows.apply(_facts, axis=1))
+    facts = pd.Series([_facts(row) for row in rows.itertuples()], rows.index, dtype="str")
+    labels = names.where(rows["source"] == "published", names + " · " + facts)
     return labels.where(~labels.duplicated(keep=False), labels + " · " + rows["experiment"].str[:6])
 
 
@@ -191,11 +192,11 @@ def split_table(gaps: pd.DataFrame, metric: str) -> None:
     )
 
 
-def _facts(row: pd.Series) -> str:
-    size = "" if pd.isna(row["size"]) else f"{row['size']} px, "
-    split = f", {split_text('group', row['groups'])}" if row["split"] == "group" else ""
-    judged = "" if row["level"] == "slice" else f", {case_text(row['cases'], row['level'])}"
-    return f"{row['dataset']}, {size}{_number(row['rounds'], 'round')}, {_number(row['folds'], 'fold')}{split}{judged}"
+def _facts(row) -> str:
+    size = "" if pd.isna(row.size) else f"{row.size} px, "
+    split = f", {split_text('group', row.groups)}" if row.split == "group" else ""
+    judged = "" if row.level == "slice" else f", {case_text(row.cases, row.level)}"
+    return f"{row.dataset}, {size}{_number(row.rounds, 'round')}, {_number(row.folds, 'fold')}{split}{judged}"
 
 
 def _number(count: int, noun: str) -> str:
