@@ -13,9 +13,9 @@ import pandas as pd
 
 from covid_core.errors import StoreError
 from covid_core.results.ensembles import Ensemble, ensemble_predictions
-from covid_core.results.fold_scores import fold_scores
+from covid_core.results.fold_scores import fold_scores, union_frames
 from covid_core.results.intervals import METHODS
-from covid_core.results.leaderboard import COLUMNS, TRAITS, Patients, folds_a_round, measured_rows, trait_of
+from covid_core.results.leaderboard import COLUMNS, TRAITS, Patients, by_network, folds_a_round, measured_rows, trait_of
 from covid_core.results.pairs import variant_pairs
 from covid_core.results.patient_level import patient_predictions
 from covid_core.results.patients import FILE, GROUPS_FILE, Grouping
@@ -93,7 +93,7 @@ def computed_rows(
             networks = list(dict.fromkeys(member for ensemble in ensembles for member in ensemble.members))
         if not networks:
             continue
-        predictions = _by_network(store.predictions(str(experiment), networks))
+        predictions = by_network(store.predictions(str(experiment), networks))
         grouping = (groupings or {}).get(facts["dataset_digest"])
         # folds that do not keep patients together would leave a stacker nothing that the fold under test does not touch
         apart = grouping.of_slice if grouping and facts["split"] == "group" else None
@@ -112,7 +112,10 @@ def computed_rows(
                 "covid_core.data.grouping writes it, stands in for them."
             )
         elif request.by_patient:
-            rows += _rows_by_patient(predictions, joined, facts, published, method, grouping, remarks)
+            if predictions:
+                table, known = _rows_by_patient(predictions, joined, facts, published, method, grouping)
+                rows.append(table)
+                remarks += known
             if without := [name for name in networks if name not in predictions]:
                 refused.append(f"The store has no predictions of {', '.join(without)} on {facts['dataset']}.")
     for ensemble in request.ensembles:
@@ -127,10 +130,6 @@ def _ensembles(request: Request, networks: Sequence[str]) -> list[Ensemble]:
     pairs = [Ensemble(pair, way) for way in request.pairs for pair in variant_pairs(networks)]
     others = [ensemble for ensemble in request.ensembles if set(ensemble.members).issubset(networks)]
     return list(dict.fromkeys([*pairs, *others]))
-
-
-def _by_network(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {str(name): part for name, part in predictions.groupby("model", observed=True)}
 
 
 def _rows(
@@ -153,25 +152,18 @@ def _rows_by_patient(
     published: pd.DataFrame,
     method: str,
     grouping: Grouping,
-    remarks: list[str],
-) -> list[pd.DataFrame]:
-    """Rows of networks and ensembles by patient."""
-    by_slice = {**predictions, **{ensemble.name: part for ensemble, part in joined.items()}}
-    per_round = folds_a_round(json.loads(facts["protocol"]))
-    cases = {name: patient_predictions(part, grouping.of_slice, per_round) for name, part in by_slice.items()}
-    rows = []
-    for pooled in (False, True):
-        chosen = {name: part for name, part in cases.items() if part["fold"].eq(0).all() == pooled}
-        if not chosen:
-            continue
-        table = _scored(chosen, facts, published, _POOLED_METHODS[method] if pooled else method, {})
-        folds = {name: part.drop_duplicates(["round", "fold"])["folds"].sum() for name, part in chosen.items()}
-        table["folds"] = table["model"].map(folds).astype("Int64")
-        table["level"] = grouping.level
-        table["drawn"] = table["drawn"].where(table["drawn"].isna(), f"{grouping.level}s")
-        rows.append(_described(table, joined, published))
-    remarks += _remarks(cases, facts, grouping)
-    return rows
+) -> tuple[pd.DataFrame, list[str]]:
+    """Rows of networks and ensembles by patient, and what to know about them."""
+    every = union_frames([*predictions.values(), *joined.values()])
+    cases = patient_predictions(every, grouping.of_slice, folds_a_round(json.loads(facts["protocol"])))
+    pooled = bool(cases["fold"].eq(0).any())
+    of_name = by_network(cases)
+    table = _scored(of_name, facts, published, _POOLED_METHODS[method] if pooled else method, {})
+    behind = cases.drop_duplicates(["model", "round", "fold"]).groupby("model", observed=True)["folds"].sum()
+    table["folds"] = table["model"].map(behind.to_dict()).astype("Int64")
+    table["level"] = grouping.level
+    table["drawn"] = table["drawn"].where(table["drawn"].isna(), f"{grouping.level}s")
+    return _described(table, joined, published), _remarks(cases, pooled, facts, grouping)
 
 
 def _scored(
@@ -182,7 +174,7 @@ def _scored(
     patients: Patients,
 ) -> pd.DataFrame:
     """Rows of the leaderboard from predictions, as if networks with these names had been stored."""
-    folds = fold_scores(pd.concat(cases.values(), ignore_index=True))
+    folds = fold_scores(union_frames(list(cases.values())))
     folds = folds.assign(**facts.drop("experiment"), images_per_second=float("nan"))
     return measured_rows(folds, published, method, lambda _, name: cases[name], patients)
 
@@ -202,15 +194,14 @@ def _described(rows: pd.DataFrame, ensembles: Iterable[Ensemble], published: pd.
     return rows
 
 
-def _remarks(cases: Mapping[str, pd.DataFrame], facts: pd.Series, grouping: Grouping) -> list[str]:
+def _remarks(cases: pd.DataFrame, pooled: bool, facts: pd.Series, grouping: Grouping) -> list[str]:
     """What to know about the scores by patient on one data set."""
     whose, remarks = f"{grouping.level}s", []
     if grouping.level == "group":
         remarks.append(f"Groups stand in for the patients of {facts['dataset']}, which are not known.")
-    mixed = max((int(part.groupby("slice")["mixed"].any().sum()) for part in cases.values()), default=0)
+    mixed = cases.loc[cases["mixed"], "slice"].nunique()
     if mixed:
         remarks.append(f"{mixed} of the {whose} of {facts['dataset']} have slices of both labels.")
-    pooled = any(part["fold"].eq(0).any() for part in cases.values())
     several = len(set(grouping.of_slice.values())) < len(grouping.of_slice)
     if pooled or (facts["split"] == "slice" and several):
         remarks.append(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -74,8 +73,8 @@ def ensemble_predictions(
             in the fit, wherever they stand. None leaves that to the folds.
 
     Returns:
-        Frame of the same columns, sorted by round, fold and slice, with the ensemble's name as ``model`` and float64
-        ``probability``. Stacking leaves out folds for which there is nothing to fit on.
+        Frame of the same columns, with the ensemble's name as ``model`` and float64 ``probability``. Stacking leaves
+        out folds for which there is nothing to fit on.
 
     Raises:
         StoreError: A member has no predictions, members share no fold or were tested on other slices, or no fold can
@@ -93,7 +92,8 @@ def ensemble_predictions(
                 f"of its round, with slices of both classes, because the fold under test must take no part. The "
                 f"members share {_folds_text(shared)}. Average them, or train further folds."
             )
-    found = shared.assign(model=ensemble.name, probability=probability)
+    found = shared.assign(model=pd.Categorical.from_codes(np.zeros(len(shared), np.int8), [ensemble.name]))
+    found["probability"] = probability
     return found[~np.isnan(probability)].reset_index(drop=True)
 
 
@@ -141,29 +141,43 @@ def _side_by_side(predictions: Mapping[str, pd.DataFrame], ensemble: Ensemble) -
     missing = [member for member, part in zip(ensemble.members, parts, strict=True) if part is None or not len(part)]
     if missing:
         raise StoreError(f"{ensemble.name}: the store has no predictions of {', '.join(missing)} in this experiment.")
-    keys = [pd.MultiIndex.from_frame(part[["round", "fold"]]) for part in parts]
-    common = reduce(lambda some, others: some.intersection(others), (key.unique() for key in keys))
-    if common.empty:
+    parts = _on_common_folds(parts)
+    if parts[0].empty:
         raise StoreError(f"{ensemble.name}: expected a fold that all members have. Received none; train one.")
-    categories = parts[0]["slice"].cat.categories
-    ordered = []
-    for part, key in zip(parts, keys, strict=True):
-        kept = part[key.isin(common)]
-        slices = kept["slice"].cat.set_categories(categories).cat.codes.to_numpy()  # -1: the first has no such slice
-        order = np.lexsort((slices, kept["fold"], kept["round"]))
-        ordered.append((kept.iloc[order], slices[order]))
-    first, slices = ordered[0]
-    for member, (part, others) in zip(ensemble.members, ordered, strict=True):
-        same = len(part) == len(first) and (others == slices).all() and (others >= 0).all()
-        if not (same and all((part[name].to_numpy() == first[name].to_numpy()).all() for name in _ALIKE)):
+    if not all(_same_cases(parts[0], part) for part in parts):
+        parts = [_in_order(part) for part in parts]
+    for member, part in zip(ensemble.members, parts, strict=True):
+        if not _same_cases(parts[0], part):
             raise StoreError(
                 f"{ensemble.name}: expected members that were tested on the same slices. {ensemble.members[0]} and "
                 f"{member} were not. Import results under the experiment that they belong to."
             )
-    return np.stack([part["probability"].to_numpy(np.float64) for part, _ in ordered], axis=1), first
+    return np.stack([part["probability"].to_numpy(np.float64) for part in parts], axis=1), parts[0]
 
 
-_ALIKE = ("round", "fold", "label")
+def _on_common_folds(parts: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Rows of the rounds and folds that all ``parts`` have."""
+    folds = [set(part.groupby(["round", "fold"]).groups) for part in parts]
+    common = set.intersection(*folds)
+    return [
+        part if own == common else part[pd.MultiIndex.from_frame(part[["round", "fold"]]).isin(common)]
+        for part, own in zip(parts, folds, strict=True)
+    ]
+
+
+def _in_order(part: pd.DataFrame) -> pd.DataFrame:
+    return part.iloc[np.lexsort((part["slice"].astype(str), part["fold"], part["round"]))]
+
+
+def _same_cases(first: pd.DataFrame, second: pd.DataFrame) -> bool:
+    """Whether two networks answer about the same slices with the same labels, row by row."""
+    if len(first) != len(second):
+        return False
+    if any((first[name].to_numpy() != second[name].to_numpy()).any() for name in ("round", "fold", "label")):
+        return False
+    if first["slice"].cat.categories.equals(second["slice"].cat.categories):
+        return bool((first["slice"].cat.codes.to_numpy() == second["slice"].cat.codes.to_numpy()).all())
+    return bool((first["slice"].astype(str).to_numpy() == second["slice"].astype(str).to_numpy()).all())
 
 
 def _folds_text(shared: pd.DataFrame) -> str:

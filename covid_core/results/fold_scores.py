@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from covid_core.results.metrics import METRICS, THRESHOLD, scores
 from covid_core.results.store import KEY
+
+
+def union_frames(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Predictions of several networks in one frame; texts stay categorical, which ``pd.concat`` alone would undo."""
+    parts = list(parts)
+    columns = {name: part[name].dtype for part in parts[:1] for name in part}
+    texts = [name for name, dtype in columns.items() if dtype == "category" or name in ("experiment", "model")]
+    whole = pd.concat([part.drop(columns=texts) for part in parts], ignore_index=True)
+    for name in texts:
+        whole[name] = union_categoricals([part[name].astype("category") for part in parts])
+    return whole[list(columns)]
 
 
 def fold_scores(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def leaderboard(store: ResultsStore, method: str = "corrected", patients: Patien
     rows = [_published(published)]
     folds = store.folds()
     if len(folds):
-        rows.append(measured_rows(folds, published, method, store.predictions, patients or {}))
+        rows.append(measured_rows(folds, published, method, _reader(store), patients or {}))
     return ranked(pd.concat(rows, ignore_index=True))
 
 
@@ -209,12 +210,27 @@ def _no_intervals() -> dict[str, float]:
     return {f"{metric}_{end}": np.nan for metric in METRICS for end in ("low", "high", "pm")}
 
 
+def _reader(store: ResultsStore) -> Callable[[str, str], pd.DataFrame]:
+    """Predictions of an experiment's network; an experiment is read at once, in a tenth of the time."""
+
+    @lru_cache(maxsize=1)
+    def of_experiment(experiment: str) -> dict[str, pd.DataFrame]:
+        return by_network(store.predictions(experiment))
+
+    return lambda experiment, model: of_experiment(experiment).get(model, pd.DataFrame())
+
+
+def by_network(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows of each ``model``, in the order of their names."""
+    return {str(name): part for name, part in predictions.groupby("model", observed=True)}
+
+
 def _bootstrapped(
     table: pd.DataFrame, predictions: Callable[[str, str], pd.DataFrame], patients: Patients
 ) -> pd.DataFrame:
     weights: dict[int, np.ndarray] = {}
-    table = table.assign(**_no_intervals())
-    for row in table.itertuples():
+    found = {name: [np.nan] * len(table) for name in _no_intervals()} | {"drawn": [pd.NA] * len(table)}
+    for position, row in enumerate(table.itertuples()):
         predicted = predictions(row.experiment, row.model)
         if predicted.empty:
             continue
@@ -223,10 +239,12 @@ def _bootstrapped(
         counts = group_counts(predicted["label"], predicted["probability"], groups)
         if len(counts) not in weights:  # networks of one experiment share their slices, and so the draws
             weights[len(counts)] = draw_groups(len(counts))
-        table.loc[row.Index, "drawn"] = "slices" if of_slice is None else "patients"
+        found["drawn"][position] = "slices" if of_slice is None else "patients"
         for metric, (_, low, high) in bootstrap_scores(counts, weights[len(counts)]).items():
-            table.loc[row.Index, [f"{metric}_low", f"{metric}_high", f"{metric}_pm"]] = low, high, (high - low) / 2
-    return table
+            ends = {"low": low, "high": high, "pm": (high - low) / 2}
+            for end, value in ends.items():
+                found[f"{metric}_{end}"][position] = value
+    return table.assign(**found)
 
 
 def folds_a_round(protocol: dict[str, Any]) -> int:

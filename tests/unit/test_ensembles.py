@@ -72,14 +72,16 @@ def test_the_order_of_members_does_not_matter(known):
 
 def test_members_are_matched_by_slice_not_by_place(known):
     shuffled = known | {"Modified-VGG16": known["Modified-VGG16"].sample(frac=1, random_state=1)}
+    shuffled_last = known["VGG19"].sample(frac=1, random_state=2)
     other_codes = known["Modified-VGG16"].assign(
         slice=known["Modified-VGG16"]["slice"].cat.reorder_categories(
             known["Modified-VGG16"]["slice"].cat.categories[::-1]
         )
     )
-    expected = by_slice(ensemble_predictions(known, Ensemble(PAIR)))
-    for changed in (shuffled, known | {"Modified-VGG16": other_codes}):
-        pd.testing.assert_series_equal(by_slice(ensemble_predictions(changed, Ensemble(PAIR))), expected)
+    three = Ensemble((*PAIR, "VGG19"))
+    expected = by_slice(ensemble_predictions(known, three))
+    for changed in (shuffled, known | {"Modified-VGG16": other_codes}, known | {"VGG19": shuffled_last}):
+        pd.testing.assert_series_equal(by_slice(ensemble_predictions(changed, three)), expected)
 
 
 def test_a_stacker_is_scikit_learns_regression_on_the_other_folds_of_the_round(known):
