@@ -182,16 +182,23 @@ def _scored(
 def _described(rows: pd.DataFrame, ensembles: Iterable[Ensemble], published: pd.DataFrame) -> pd.DataFrame:
     """``rows`` with what can be said of ensembles among them."""
     of_name = {ensemble.name: ensemble for ensemble in ensembles}
-    parameters = published.set_index("model")["parameters_millions"]
-    for row in rows.itertuples():
-        if (ensemble := of_name.get(row.model)) is None:
-            continue
-        rows.loc[row.Index, ["ensemble", "members"]] = ensemble.way, " + ".join(ensemble.members)
-        rows.loc[row.Index, "parameters_millions"] = parameters.reindex(ensemble.members).sum(skipna=False)
-        for trait in TRAITS:
-            shared = {trait_of(member, trait) for member in ensemble.members}
-            rows.loc[row.Index, trait] = shared.pop() if len(shared) == 1 else MIXED
+    millions = published.set_index("model")["parameters_millions"]
+    joined = rows["model"].isin(of_name)
+    found = [of_name[name] for name in rows.loc[joined, "model"]]
+    columns = {
+        "ensemble": [ensemble.way for ensemble in found],
+        "members": [" + ".join(ensemble.members) for ensemble in found],
+        "parameters_millions": [millions.reindex(ensemble.members).sum(skipna=False) for ensemble in found],
+        **{trait: [_shared(ensemble, trait) for ensemble in found] for trait in TRAITS},
+    }
+    for name, values in columns.items():
+        rows.loc[joined, name] = values
     return rows
+
+
+def _shared(ensemble: Ensemble, trait: str) -> str:
+    traits = {trait_of(member, trait) for member in ensemble.members}
+    return traits.pop() if len(traits) == 1 else MIXED
 
 
 def _remarks(cases: pd.DataFrame, pooled: bool, facts: pd.Series, grouping: Grouping) -> list[str]:

@@ -141,12 +141,11 @@ def _side_by_side(predictions: Mapping[str, pd.DataFrame], ensemble: Ensemble) -
     missing = [member for member, part in zip(ensemble.members, parts, strict=True) if part is None or not len(part)]
     if missing:
         raise StoreError(f"{ensemble.name}: the store has no predictions of {', '.join(missing)} in this experiment.")
-    parts = _on_common_folds(parts)
+    if not all(_same_cases(parts[0], part) for part in parts[1:]):
+        parts = [_in_order(part) for part in _on_common_folds(parts)]
     if parts[0].empty:
         raise StoreError(f"{ensemble.name}: expected a fold that all members have. Received none; train one.")
-    if not all(_same_cases(parts[0], part) for part in parts):
-        parts = [_in_order(part) for part in parts]
-    for member, part in zip(ensemble.members, parts, strict=True):
+    for member, part in zip(ensemble.members[1:], parts[1:], strict=True):
         if not _same_cases(parts[0], part):
             raise StoreError(
                 f"{ensemble.name}: expected members that were tested on the same slices. {ensemble.members[0]} and "
