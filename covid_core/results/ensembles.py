@@ -5,7 +5,7 @@ Nothing is trained again but the stacker, a logistic regression on as many numbe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,10 +117,8 @@ def stacked(
     Returns:
         float64 ``(n,)`` in 0-1; NaN for folds whose fit would have no slices, or slices of one class only.
     """
-    from sklearn.linear_model import LogisticRegression  # takes a second to import, which plain pages need not wait for
-
-    labels, rounds, folds = np.asarray(labels), np.asarray(rounds), np.asarray(folds)
-    log_odds = logit(np.clip(np.asarray(sides, np.float64), _ROUNDED, 1 - _ROUNDED))
+    labels, sides = np.asarray(labels), np.asarray(sides)
+    rounds, folds = np.asarray(rounds), np.asarray(folds)
     probability = np.full(len(labels), np.nan)
     for round_ in np.unique(rounds):
         in_round = rounds == round_
@@ -130,9 +128,28 @@ def stacked(
             if groups is not None:
                 fitted &= ~np.isin(groups, groups[tested])
             if len(np.unique(labels[fitted])) == 2:
-                stacker = LogisticRegression().fit(log_odds[fitted], labels[fitted])
-                probability[tested] = stacker.predict_proba(log_odds[tested])[:, 1]
+                probability[tested] = fit_stacker(labels[fitted], sides[fitted])(sides[tested])
     return probability
+
+
+def fit_stacker(labels: np.ndarray, sides: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """A logistic regression on the members' log-odds.
+
+    Args:
+        labels: ``(n,)``, of both classes.
+        sides: ``(n, members)`` probabilities in 0-1.
+
+    Returns:
+        A function from such probabilities of other slices to one probability a slice.
+    """
+    from sklearn.linear_model import LogisticRegression  # takes a second to import, which plain pages need not wait for
+
+    stacker = LogisticRegression().fit(_log_odds(sides), labels)
+    return lambda others: stacker.predict_proba(_log_odds(others))[:, 1]
+
+
+def _log_odds(sides: np.ndarray) -> np.ndarray:
+    return logit(np.clip(np.asarray(sides, np.float64), _ROUNDED, 1 - _ROUNDED))
 
 
 def _side_by_side(predictions: Mapping[str, pd.DataFrame], ensemble: Ensemble) -> tuple[np.ndarray, pd.DataFrame]:
