@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from covid_core.data.sources import read_table
 from covid_core.errors import DatasetError, StoreError
+from covid_core.results.csv_files import write_table
 
 FILE = "patients.csv"
 GROUPS_FILE = "groups.csv"
@@ -47,6 +50,23 @@ def known_groupings(results_folder: Path | str) -> dict[str, Grouping]:
         for level, file in (("group", GROUPS_FILE), ("patient", FILE))
         for digest, of_slice in _tables(results_folder, file).items()
     }
+
+
+def write_grouping(folder: Path | str, grouping: Grouping) -> Path:
+    """Write the file that ``known_groupings`` reads, beside an export.
+
+    Returns:
+        The file written.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    path = Path(folder) / (FILE if grouping.level == "patient" else GROUPS_FILE)
+    frame = pd.DataFrame({"path": list(grouping.of_slice), "patient": list(grouping.of_slice.values())})
+    try:
+        return write_table(path, frame)[0]
+    except OSError as error:
+        raise StoreError(f"Cannot write {path}: {error}. Name a folder that can be written.") from error
 
 
 def known_patients(results_folder: Path | str) -> dict[str, dict[str, str]]:

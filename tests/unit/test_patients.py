@@ -7,7 +7,7 @@ from made_up_results import EXPERIMENT, fold_result
 
 from covid_core.errors import StoreError
 from covid_core.results.exchange import export_results
-from covid_core.results.patients import Grouping, known_groupings, known_patients
+from covid_core.results.patients import Grouping, known_groupings, known_patients, write_grouping
 from covid_core.results.store import ResultsStore
 
 
@@ -53,3 +53,10 @@ def test_broken_groups_are_refused(results):
     (results / "mine" / "groups.csv").write_text("path,person\na.png,P1\n")
     with pytest.raises(StoreError, match=r"groups\.csv"):
         known_groupings(results)
+
+
+@pytest.mark.parametrize("level", ["patient", "group"])
+def test_what_is_written_is_read_again(results, level):
+    grouping = Grouping(level, {"COVID/a, b.png": 'P "1"', "COVID/2.png": "P2"})
+    assert write_grouping(results / "mine", grouping).name == f"{level}s.csv"
+    assert known_groupings(results) == {EXPERIMENT.dataset_digest: grouping}
