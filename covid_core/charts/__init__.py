@@ -119,7 +119,7 @@ def score_bars(
     if reference:
         value, text = reference
         left = value > (start + end) / 2  # of its rule, where there is more room
-        rule = alt.Chart(alt.Data(values=[{"value": value, "text": f"{text} {value:.4f}"}]))
+        rule = alt.Chart({"values": [{"value": value, "text": f"{text} {value:.4f}"}]})
         layers += [
             rule.mark_rule(color=INK, strokeDash=[4, 3]).encode(x=alt.X("value:Q", scale=scale)),
             rule.mark_text(
@@ -144,9 +144,9 @@ def unvalidated(chart: alt.LayerChart) -> dict:
     return spec
 
 
-def _inline(frame: pd.DataFrame) -> alt.Data:
+def _inline(frame: pd.DataFrame) -> dict[str, list[dict]]:
     """Rows as altair takes them whatever its settings; missing values are null."""
-    return alt.Data(values=frame.astype(object).where(frame.notna(), None).to_dict("records"))
+    return {"values": frame.astype(object).where(frame.notna(), None).to_dict("records")}
 
 
 def learning_curves(points: pd.DataFrame, title: str) -> alt.LayerChart:

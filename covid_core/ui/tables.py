@@ -27,9 +27,11 @@ def row_labels(rows: pd.DataFrame) -> pd.Series:
     Returns:
         Unique texts, with the index of ``rows``.
     """
-    names = network_names(rows)
-    facts = pd.Series([_facts(row) for row in rows.itertuples()], rows.index, dtype="str")
-    labels = names.where(rows["source"] == "published", names + " · " + facts)
+    texts = [
+        name if row.source == "published" else f"{name} · {_facts(row)}"
+        for name, row in zip(network_names(rows), rows.itertuples(), strict=True)
+    ]
+    labels = pd.Series(texts, rows.index, dtype="str")
     return labels.where(~labels.duplicated(keep=False), labels + " · " + rows["experiment"].str[:6])
 
 
@@ -39,6 +41,8 @@ def network_names(rows: pd.DataFrame) -> pd.Series:
     Args:
         rows: As ``results.leaderboard.leaderboard`` gives them.
     """
+    if rows["ensemble"].eq("").all():
+        return rows["model"]
     pair = rows["members"] == rows["backbone"] + " + Modified-" + rows["backbone"]
     return rows["model"].where(~pair, rows["backbone"] + " pair, " + rows["ensemble"])
 
