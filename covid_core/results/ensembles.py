@@ -21,7 +21,9 @@ MEANINGS = {
     "averaged": "the mean of the members' probabilities, slice by slice.",
     "stacked": "a logistic regression on the members' log-odds, fitted on the other folds of the same round "
     "and asked about the fold under test. Neither it nor the members that it asks there have seen that fold. But the "
-    "members whose answers it was fitted on were trained on its slices, so a little of their labels can come back.",
+    "members whose answers it was fitted on were trained on its slices, so some of their labels can come back: in a "
+    "simulation accuracy was 0.01 to 0.02 too high where there was nothing to learn, and not measurably so where it was "
+    "about 0.7 or above 0.9.",
 }
 """What each of ``WAYS`` means, for people."""
 
@@ -105,7 +107,9 @@ def stacked(
     The members' log-odds are its input (stacked generalisation: Wolpert, Neural Networks 5, 1992), with scikit-learn's
     default penalty of 1 on the squared weights. Its input on the other folds comes from networks that were trained on
     the fold under test: for an estimate without any leak, members would have to be trained anew inside each fold.
-    ``benchmarks/stacking.py`` measures what that does to the score.
+    ``benchmarks/stacking.py`` measures what that does to the score: accuracy was 0.013 and 0.023 too high for two pairs
+    of learners where there was nothing to learn (95 % interval ± 0.009), and at most 0.005 (± 0.007) too high, no more
+    than that of single learners, where they were right in 67 to 95 % of all cases.
 
     Args:
         labels: ``(n,)``, 1 for the positive class and 0 for every other.

@@ -78,7 +78,7 @@ def test_a_click_adds_rows_and_the_next_takes_them_away(open_page, both):
     before = table(app)
     app.button_group(key="pair").set_value(["Averaged", "Stacked"]).run()
     assert len(table(app)) == 4
-    assert "a little of their labels can come back" in said(app)
+    assert "some of their labels can come back" in said(app)
     app.button_group(key="pair").set_value([]).run()
     pd.testing.assert_frame_equal(table(app), before)
 
