@@ -22,8 +22,8 @@ MEANINGS = {
     "stacked": "a logistic regression on the members' log-odds, fitted on the other folds of the same round "
     "and asked about the fold under test. Neither it nor the members that it asks there have seen that fold. But the "
     "members whose answers it was fitted on were trained on its slices, so some of their labels can come back: in a "
-    "simulation accuracy was 0.01 to 0.02 too high where there was nothing to learn, and not measurably so where it was "
-    "about 0.7 or above 0.9.",
+    "simulation accuracy was 0.01 to 0.02 too high where there was nothing to learn, and not measurably so where it "
+    "was about 0.7 or above 0.9.",
 }
 """What each of ``WAYS`` means, for people."""
 
