@@ -131,11 +131,7 @@ def _warm_up() -> threading.Thread:
     """Load what the leaderboard draws with while the first reader of a fresh server reads the disclaimer."""
 
     def load() -> None:
-        for module in (
-            "pyarrow",
-            "covid_core.ui.results",
-            "covid_core.results.computed",
-        ):  # pyarrow: Streamlit's tables
+        for module in ("pyarrow", "covid_core.charts", "covid_core.ui.results"):  # pyarrow: Streamlit's tables
             importlib.import_module(module)
 
     thread = threading.Thread(target=load, name="warm-up", daemon=True)
