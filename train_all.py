@@ -25,6 +25,7 @@ from covid_core.errors import CovidCoreError, EngineError
 from covid_core.models.transport import LARGEST_MIB, export_networks
 from covid_core.results import metrics
 from covid_core.results.exchange import export_results, open_store
+from covid_core.results.patients import Grouping, write_grouping
 from covid_core.results.records import FoldResult
 from covid_core.settings import Settings
 from covid_core.training.campaign import Campaign, run_campaign
@@ -206,8 +207,21 @@ def _deadline(options: argparse.Namespace, campaign: Campaign, began: float) -> 
     return Deadline(options.time_limit * 60, expected_seconds(campaign, device()), began)
 
 
+def _grouping(campaign: Campaign) -> Grouping | None:
+    """Whose slices are whose, for scores by patient: as the data set names them, else as the split groups them."""
+    dataset = campaign.dataset
+    if dataset.groups is not None:
+        return Grouping("patient", dict(zip(dataset.paths, dataset.groups, strict=True)))
+    if campaign.groups is None:
+        return None
+    names = (f"group-{number + 1:04d}" for number in campaign.groups.numbers)
+    return Grouping("group", dict(zip(dataset.paths, names, strict=True)))
+
+
 def _export(options: argparse.Namespace, campaign: Campaign, console: Console) -> None:
     files = export_results(campaign.store, options.export, campaign.experiment.id)
+    if grouping := _grouping(campaign):
+        files.append(write_grouping(options.export, grouping))
     if options.export_networks:
         limit = int(options.largest_mib * 2**20)
         transport = export_networks(options.output, campaign.experiment.id, options.export, limit)

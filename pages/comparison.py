@@ -10,11 +10,12 @@ from covid_core.results.metrics import METRIC_LABELS, METRICS
 from covid_core.results.pairs import CLASSES, variant_pairs
 from covid_core.results.published import STUDY, published_rows
 from covid_core.ui.choices import choose, slide
-from covid_core.ui.comparison import PUBLISHED, comparisons, experiments_by_folds, in_zoo_order
+from covid_core.ui.comparison import PUBLISHED, comparisons, experiments_by_folds
 from covid_core.ui.comparison_evidence import draw_false_positives, draw_printed_intervals
 from covid_core.ui.comparison_tables import capital, fold_rows, outcomes_sentence, printed_rows, slice_rows
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.frame import frame
+from covid_core.ui.tables import in_zoo_order
 
 VARIANT_OF = {"Base against modified": "modified", "Base against residual": "residual"}
 TWO, ONE_TO_ALL = "Two networks", "One against all others"

@@ -1,17 +1,18 @@
 """Published and own networks side by side."""
 
+import pandas as pd
 import streamlit as st
 
-from covid_core import charts
 from covid_core.models.zoo import FAMILIES, VARIANTS
 from covid_core.results.intervals import MEANINGS, METHODS
 from covid_core.results.metrics import METRIC_LABELS, METRICS
 from covid_core.results.published import STUDY, XDNN_F1
 from covid_core.ui.choices import choose
+from covid_core.ui.computed import choose_computed, computed_rows, draw_remarks
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.frame import frame
-from covid_core.ui.results import leaderboard_rows, split_rows
-from covid_core.ui.tables import leaderboard_table, row_labels, split_table
+from covid_core.ui.results import leaderboard_rows, score_chart, split_rows
+from covid_core.ui.tables import in_zoo_order, leaderboard_table, row_labels, split_table
 
 METHOD_OF = {label: name for name, label in METHODS.items()}
 METRIC_OF = {label: name for name, label in METRIC_LABELS.items()}
@@ -29,33 +30,49 @@ with st.container(horizontal=True, gap="medium"):
     source = choose(st.selectbox, "Source", ["All", "Published", "Measured"], "source", width=150)
     variant = choose(st.selectbox, "Variant", ["All", *(name.capitalize() for name in VARIANTS)], "variant", width=150)
     families = choose(st.pills, "Families", FAMILIES, "family", selection_mode="multi", default=list(FAMILIES))
-method_name = choose(
-    st.segmented_control,
-    "95 % interval of measured rows",
-    list(METHOD_OF),
-    "interval",
-    default=next(iter(METHOD_OF)),
-    required=True,
-)
+second_line = st.container(horizontal=True, gap="medium", vertical_alignment="bottom")
+with second_line:
+    method_name = choose(
+        st.segmented_control,
+        "95 % interval of measured rows",
+        list(METHOD_OF),
+        "interval",
+        default=next(iter(METHOD_OF)),
+        required=True,
+    )
 metric, method = METRIC_OF[metric_label], METHOD_OF[method_name]
 with shown_errors():
     rows = leaderboard_rows(method)
-    gaps = split_rows(rows)
+    gaps = split_rows(method)
+networks = rows.loc[rows["source"] == "measured", "model"]
+computed = None
+if len(networks):
+    with second_line:
+        asked = choose_computed(in_zoo_order(networks))
+    if asked:
+        with shown_errors():
+            computed = computed_rows(method, asked)
+        rows = pd.concat([rows, computed.rows], ignore_index=True)
 drawn = rows["drawn"].dropna().unique().tolist()
 st.caption(
     MEANINGS[method]
     + (f" Drawn here: {' or '.join(sorted(drawn))}." if drawn else "")
     + " Published intervals stay as printed; what they can mean stands on the page Comparison."
 )
+if computed is not None:
+    draw_remarks(asked, computed)
 
-measured = int((rows["source"] == "measured").sum())
+measured = len(networks)
 if source != "All":
     rows = rows[rows["source"] == source.lower()]
 if variant != "All":
     rows = rows[rows["variant"] == variant.lower()]
-# networks from elsewhere belong to no family of the study: they stand with the full list
-rows = rows[rows["family"].isin(families) | ((rows["family"] == "other") & (len(families) == len(FAMILIES)))]
+# networks from elsewhere and ensembles of several families belong to none: they stand with the full list
+rows = rows[rows["family"].isin(families) | (~rows["family"].isin(FAMILIES) & (len(families) == len(FAMILIES)))]
 rows = rows.sort_values(metric, ascending=False, kind="stable", ignore_index=True)
+hidden = (
+    0 if computed is None else len(computed.rows) - int((rows["ensemble"].ne("") | rows["level"].ne("slice")).sum())
+)
 
 if not measured:
     st.info(
@@ -78,6 +95,7 @@ st.caption(
     "Further to the right: data set, split, size, rounds, epochs, family and variant."
     + hint
     + (single if (rows["folds"].eq(1) & rows[f"{metric}_low"].isna()).any() else "")
+    + (f" Computed rows hidden by the filters: {hidden}." if hidden else "")
 )
 st.download_button(
     "Download these rows as CSV",
@@ -92,8 +110,9 @@ st.download_button(
 intervals = " with 95 % intervals" if rows[f"{metric}_low"].notna().any() else ""
 st.subheader(f"{metric_label}{intervals}", anchor=False)
 reference = (XDNN_F1, "xDNN, the data set's own baseline,") if metric == "f1" else None
-st.altair_chart(
-    charts.score_bars(rows, metric, metric_label, reference),
+shown = ["label", "family", "source", metric, f"{metric}_low", f"{metric}_high"]
+st.vega_lite_chart(
+    score_chart(rows[shown], metric, metric_label, reference),
     key="score_bars",
     alt=f"Bars of {metric_label} with 95 % intervals, best first",
 )
@@ -103,11 +122,11 @@ st.caption(
     f"Published: {STUDY.citation}"
 )
 
-shown = gaps[gaps["experiment_group"].isin(rows["experiment"]) & gaps["model"].isin(rows["model"])]
-if len(shown):
+both = gaps[gaps["experiment_group"].isin(rows["experiment"]) & gaps["model"].isin(rows["model"])]
+if len(both):
     st.subheader("By slice and by group", anchor=False)
-    split_table(shown, metric)
-    mean, networks = shown[f"{metric}_gap"].mean(), shown["model"].nunique()
+    split_table(both, metric)
+    mean, networks = both[f"{metric}_gap"].mean(), both["model"].nunique()
     st.caption(
         f"The gap is the mean by slice minus the mean by group, all else alike; on average over "
         f"{networks} network{'s' if networks > 1 else ''} {metric_name} is {abs(mean):.4f} "

@@ -26,6 +26,11 @@ OTHER = "#6b7a84"
 
 _ROW_HEIGHT = 19
 
+_LABEL_WIDTH, _LETTER = 360, 5.5  # pixels beside the bars; of an average letter
+
+_TWO_LINES = "indexof(datum.label, ' · ') < 0 ? datum.label : "
+_TWO_LINES += "[split(datum.label, ' · ')[0], join(slice(split(datum.label, ' · '), 1), ' · ')]"
+
 
 def axis_start(lowest: float, step: float = 0.01) -> float:
     """Where the axis of a score begins: a whole ``step`` below the lowest value drawn, not below 0.
@@ -63,11 +68,16 @@ def score_bars(
     end = max(1.0, math.ceil(rows[[metric, high]].max(axis=None) * 1000 + 1) / 1000) if rows.size else 1.0
     scale = alt.Scale(domain=[start, end], zero=False, nice=False)
     order = rows.sort_values(metric, ascending=False, kind="stable")["label"].tolist()
+    # names of ensembles fill a line: what follows them then stands under them, in every row
+    long = rows["label"].str.len().max() * _LETTER > _LABEL_WIDTH
+    lines = {"labelExpr": _TWO_LINES, "labelLineHeight": 11} if long else {}
     y = alt.Y(
         "label:N",
         sort=order,
         title=None,
-        axis=alt.Axis(labelLimit=360, labelOverlap=False, labelFlush=False, ticks=False, domain=False),
+        axis=alt.Axis(
+            labelLimit=_LABEL_WIDTH, labelOverlap=False, labelFlush=False, ticks=False, domain=False, **lines
+        ),
     )
     present = set(rows["family"])
     families = [family for family in FAMILY_COLOURS if family in present] + sorted(present - set(FAMILY_COLOURS))
@@ -84,7 +94,7 @@ def score_bars(
         alt.Tooltip(f"{low}:Q", title="95 % from", format=".4f"),
         alt.Tooltip(f"{high}:Q", title="95 % to", format=".4f"),
     ]
-    base = alt.Chart(rows)
+    base = alt.Chart()
     x = alt.X(
         f"{metric}:Q",
         scale=scale,
@@ -109,14 +119,34 @@ def score_bars(
     if reference:
         value, text = reference
         left = value > (start + end) / 2  # of its rule, where there is more room
-        rule = alt.Chart(pd.DataFrame({"value": [value], "text": [f"{text} {value:.4f}"]}))
+        rule = alt.Chart({"values": [{"value": value, "text": f"{text} {value:.4f}"}]})
         layers += [
             rule.mark_rule(color=INK, strokeDash=[4, 3]).encode(x=alt.X("value:Q", scale=scale)),
             rule.mark_text(
                 align="right" if left else "left", baseline="bottom", dx=-4 if left else 4, dy=-2, color=INK
             ).encode(x=alt.X("value:Q", scale=scale), y=alt.value(0), text="text:N"),
         ]
-    return alt.layer(*layers).properties(height=alt.Step(_ROW_HEIGHT))
+    height = alt.Step(_ROW_HEIGHT * (1.4 if long else 1))
+    return alt.layer(*layers, data=_inline(rows)).properties(height=height)
+
+
+def unvalidated(chart: alt.LayerChart) -> dict:
+    """A chart as Vega-Lite, as Streamlit would send it, but not held against Vega-Lite's schema.
+
+    That takes longer than all else that a page does with a chart; tests do it for the charts here.
+
+    Args:
+        chart: Its data must be inline: what altair does with data frames is a setting of the whole process, which
+            another session may be changing at this moment.
+    """
+    spec = chart.to_dict(validate=False)
+    spec.pop("config", None)  # altair's own sizes; Streamlit has a theme
+    return spec
+
+
+def _inline(frame: pd.DataFrame) -> dict[str, list[dict]]:
+    """Rows as altair takes them whatever its settings; missing values are null."""
+    return {"values": frame.astype(object).where(frame.notna(), None).to_dict("records")}
 
 
 def learning_curves(points: pd.DataFrame, title: str) -> alt.LayerChart:

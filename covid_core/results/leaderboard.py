@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 
 from covid_core.models import zoo
 from covid_core.results.bootstrap import bootstrap_scores, draw_groups, group_counts, groups_of
-from covid_core.results.intervals import FOLD_METHODS, METHODS, bounds, half_width, round_half_width
+from covid_core.results.intervals import FOLD_METHODS, METHODS, bounds, half_width
 from covid_core.results.metrics import METRICS
 from covid_core.results.published import STUDY
 from covid_core.results.store import ResultsStore, whole_number
@@ -19,16 +20,20 @@ from covid_core.results.store import ResultsStore, whole_number
 DESCRIPTION = [
     *("source", "experiment", "model", "backbone", "variant", "family", "parameters_millions"),
     *("dataset", "size", "split", "groups", "rounds", "folds", "epochs", "images_per_second", "drawn"),
+    *("level", "cases", "ensemble", "members"),
 ]
 SCORES = [column for metric in METRICS for column in (metric, f"{metric}_low", f"{metric}_high", f"{metric}_pm")]
 COLUMNS = [*DESCRIPTION, *SCORES, "auc"]
 
-_COUNTS = ["size", "rounds", "folds", "epochs"]
+TRAITS = ("backbone", "variant", "family")
+
+_COUNTS = ["size", "rounds", "folds", "epochs", "cases"]
+
+Patients = Mapping[str, Mapping[str, str]]
+"""Digest of a data set -> path of a slice -> its patient."""
 
 
-def leaderboard(
-    store: ResultsStore, method: str = "corrected", patients: Mapping[str, Mapping[str, str]] | None = None
-) -> pd.DataFrame:
+def leaderboard(store: ResultsStore, method: str = "corrected", patients: Patients | None = None) -> pd.DataFrame:
     """One row a network and experiment, the highest sensitivity first.
 
     Means and intervals of measured rows run over all finished folds of all rounds. Published rows keep the interval
@@ -37,8 +42,7 @@ def leaderboard(
     Args:
         store: Where the results are.
         method: How measured intervals are computed, one of ``intervals.METHODS``.
-        patients: For the bootstrap: digest of a data set -> path of a slice -> its patient. Of other data sets single
-            slices are drawn.
+        patients: For the bootstrap. Of other data sets single slices are drawn.
 
     Returns:
         ``source`` (``"published"`` or ``"measured"``), ``experiment`` (id, ``"published"`` for published rows),
@@ -46,10 +50,11 @@ def leaderboard(
         outside the study), ``dataset``, ``size`` (pixels), ``split``, ``groups`` (what a split by group keeps together:
         ``"patients"`` of the data set, or the origin of other groups; empty for a split by slice), ``rounds`` (distinct
         rounds with a finished fold), ``folds`` (finished folds), ``epochs``, ``images_per_second`` (mean), ``drawn``
-        (what the bootstrap drew, ``"patients"`` or ``"slices"``; missing for other intervals); for each of ``METRICS``
-        the mean, ``_low`` and ``_high`` inside 0-1, and ``_pm``, half the interval before it is cut off at 0 and 1;
-        ``auc`` (mean). NaN where unknown: speed and AUC of published rows, intervals of a single fold, a bootstrap
-        without predictions.
+        (what the bootstrap drew, ``"patients"`` or ``"slices"``; missing for other intervals), ``level`` (what one
+        case is: ``"slice"``), ``cases`` (tested in the largest round; missing for published rows), ``ensemble`` and
+        ``members`` (empty: ``computed.computed_rows`` fills them); for each of ``METRICS`` the mean, ``_low`` and
+        ``_high`` inside 0-1, and ``_pm``, half the interval before it is cut off at 0 and 1; ``auc`` (mean). NaN where
+        unknown: speed and AUC of published rows, intervals of a single fold, a bootstrap without predictions.
 
     Raises:
         StoreError: The store cannot be read.
@@ -61,9 +66,36 @@ def leaderboard(
     rows = [_published(published)]
     folds = store.folds()
     if len(folds):
-        rows.append(_with_intervals(_measured(folds, published), folds, method, store, patients or {}))
-    table = pd.concat([frame[COLUMNS] for frame in rows], ignore_index=True)
-    return table.sort_values(["sensitivity", "f1", "model"], ascending=[False, False, True], ignore_index=True)
+        rows.append(measured_rows(folds, published, method, _reader(store), patients or {}))
+    return ranked(pd.concat(rows, ignore_index=True))
+
+
+def measured_rows(
+    folds: pd.DataFrame,
+    published: pd.DataFrame,
+    method: str | None,
+    predictions: Callable[[str, str], pd.DataFrame],
+    patients: Patients,
+) -> pd.DataFrame:
+    """One row a network and experiment from its folds, in the order of first appearance.
+
+    Args:
+        folds: Columns of ``ResultsStore.folds``, at least one row.
+        published: As ``ResultsStore.published`` gives them, for the numbers of parameters.
+        method: One of ``intervals.METHODS``; None for no intervals.
+        predictions: Experiment and network -> columns of ``ResultsStore.predictions``; asked for the bootstrap only.
+        patients: As for ``leaderboard``.
+
+    Returns:
+        ``COLUMNS``.
+    """
+    table = _measured(folds, published)
+    return _with_intervals(table, folds, method, predictions, patients)[COLUMNS]
+
+
+def ranked(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the leaderboard, the highest sensitivity first."""
+    return rows.sort_values(["sensitivity", "f1", "model"], ascending=[False, False, True], ignore_index=True)
 
 
 def groups_origin(protocol: dict[str, Any]) -> str:
@@ -91,12 +123,16 @@ def _published(published: pd.DataFrame) -> pd.DataFrame:
         epochs=STUDY.epochs,
         images_per_second=np.nan,
         drawn=pd.NA,
+        level="slice",
+        cases=pd.NA,
+        ensemble="",
+        members="",
         auc=np.nan,
     )
     table[_COUNTS] = table[_COUNTS].astype("Int64")
     for metric in METRICS:
         _, table[f"{metric}_low"], table[f"{metric}_high"] = bounds(table[metric], table[f"{metric}_pm"])
-    return table
+    return table[COLUMNS]
 
 
 def _measured(folds: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
@@ -120,57 +156,95 @@ def _measured(folds: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     table["per_round"] = table["protocol"].map(per_round)
     table["drawn"] = pd.NA
     table["source"] = "measured"
+    tested = folds[["tp", "fp", "tn", "fn"]].sum(axis=1)
+    by_round = tested.groupby([folds["experiment"], folds["model"], folds["round"]], sort=False).sum()
+    table["cases"] = by_round.groupby(level=[0, 1], sort=False).max().to_numpy()
+    table[["level", "ensemble", "members"]] = "slice", "", ""
     origins = {text: groups_origin(protocol) for text, protocol in protocols.items()}
     table["groups"] = table["protocol"].map(origins).where(table["split"] == "group", "")
     epochs = {text: whole_number(protocol.get("epochs")) for text, protocol in protocols.items()}
     table["epochs"] = table["protocol"].map(epochs)
     table[_COUNTS] = table[_COUNTS].astype("Int64")
     table["parameters_millions"] = table["model"].map(published.set_index("model")["parameters_millions"])
-    for trait in ("backbone", "variant", "family"):
-        table[trait] = [_trait(model, trait) for model in table["model"]]
+    for trait in TRAITS:
+        table[trait] = [trait_of(model, trait) for model in table["model"]]
     return table
 
 
 def _with_intervals(
     table: pd.DataFrame,
     folds: pd.DataFrame,
-    method: str,
-    store: ResultsStore,
-    patients: Mapping[str, Mapping[str, str]],
+    method: str | None,
+    predictions: Callable[[str, str], pd.DataFrame],
+    patients: Patients,
 ) -> pd.DataFrame:
     """``table`` with the three columns of every metric's interval; ``folds`` are grouped in the order of its rows."""
+    if method is None:
+        return table.assign(**_no_intervals())
     if method == "groups":
-        return _bootstrapped(table, store, patients)
-    groups = folds.groupby(["experiment", "model"], sort=False)
-    deviations, known = groups[list(METRICS)].std(), groups[list(METRICS)].count()
+        return _bootstrapped(table, predictions, patients)
+    units = folds if method in FOLD_METHODS else _whole_rounds(folds, table)
+    groups = units.groupby(["experiment", "model"], sort=False)[list(METRICS)]
+    names = pd.MultiIndex.from_frame(table[["experiment", "model"]])
+    deviations, known = groups.std().reindex(names), groups.count().reindex(names, fill_value=0)
+    share = 1 / table["per_round"].to_numpy()
     for metric in METRICS:
-        if method in FOLD_METHODS:
-            share = 1 / table["per_round"].to_numpy()
-            half = half_width(deviations[metric].to_numpy(), known[metric].to_numpy(), method, share)
-        else:
-            of_network = zip((part for _, part in groups), table["per_round"], strict=True)
-            half = np.array([round_half_width(part[metric], part["round"], count) for part, count in of_network])
+        over = method if method in FOLD_METHODS else "t"
+        half = half_width(deviations[metric].to_numpy(), known[metric].to_numpy(), over, share)
         _, table[f"{metric}_low"], table[f"{metric}_high"] = bounds(table[metric].to_numpy(), half)
         table[f"{metric}_pm"] = half
     return table
 
 
-def _bootstrapped(table: pd.DataFrame, store: ResultsStore, patients: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
+def _whole_rounds(folds: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Mean scores of the rounds that are whole, as ``intervals.round_half_width`` takes them."""
+    rounds = folds.groupby(["experiment", "model", "round"], sort=False)
+    whole = table.set_index(["experiment", "model"])["per_round"].rename("whole")
+    counted = (
+        rounds[list(METRICS)].mean().assign(folds=rounds.size()).reset_index().join(whole, ["experiment", "model"])
+    )
+    return counted[counted["folds"] == counted["whole"]]
+
+
+def _no_intervals() -> dict[str, float]:
+    return {f"{metric}_{end}": np.nan for metric in METRICS for end in ("low", "high", "pm")}
+
+
+def _reader(store: ResultsStore) -> Callable[[str, str], pd.DataFrame]:
+    """Predictions of an experiment's network; an experiment is read at once, in a tenth of the time."""
+
+    @lru_cache(maxsize=1)
+    def of_experiment(experiment: str) -> dict[str, pd.DataFrame]:
+        return by_network(store.predictions(experiment))
+
+    return lambda experiment, model: of_experiment(experiment).get(model, pd.DataFrame())
+
+
+def by_network(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows of each ``model``, in the order of their names."""
+    return {str(name): part for name, part in predictions.groupby("model", observed=True)}
+
+
+def _bootstrapped(
+    table: pd.DataFrame, predictions: Callable[[str, str], pd.DataFrame], patients: Patients
+) -> pd.DataFrame:
     weights: dict[int, np.ndarray] = {}
-    table = table.assign(**{f"{metric}_{end}": np.nan for metric in METRICS for end in ("low", "high", "pm")})
-    for row in table.itertuples():
-        predictions = store.predictions(row.experiment, row.model)
-        if predictions.empty:
+    found = {name: [np.nan] * len(table) for name in _no_intervals()} | {"drawn": [pd.NA] * len(table)}
+    for position, row in enumerate(table.itertuples()):
+        predicted = predictions(row.experiment, row.model)
+        if predicted.empty:
             continue
         of_slice = patients.get(row.digest)
-        groups = groups_of(predictions["slice"], of_slice)
-        counts = group_counts(predictions["label"], predictions["probability"], groups)
+        groups = groups_of(predicted["slice"], of_slice)
+        counts = group_counts(predicted["label"], predicted["probability"], groups)
         if len(counts) not in weights:  # networks of one experiment share their slices, and so the draws
             weights[len(counts)] = draw_groups(len(counts))
-        table.loc[row.Index, "drawn"] = "slices" if of_slice is None else "patients"
+        found["drawn"][position] = "slices" if of_slice is None else "patients"
         for metric, (_, low, high) in bootstrap_scores(counts, weights[len(counts)]).items():
-            table.loc[row.Index, [f"{metric}_low", f"{metric}_high", f"{metric}_pm"]] = low, high, (high - low) / 2
-    return table
+            ends = {"low": low, "high": high, "pm": (high - low) / 2}
+            for end, value in ends.items():
+                found[f"{metric}_{end}"][position] = value
+    return table.assign(**found)
 
 
 def folds_a_round(protocol: dict[str, Any]) -> int:
@@ -179,7 +253,7 @@ def folds_a_round(protocol: dict[str, Any]) -> int:
     return folds if folds is not None and folds >= 2 else STUDY.folds
 
 
-def _trait(model: str, trait: str) -> str:
-    """A network that is not in the zoo, imported from elsewhere, still has its row."""
+def trait_of(model: str, trait: str) -> str:
+    """One of ``TRAITS`` of a network; one that is not in the zoo, imported from elsewhere, still has its row."""
     spec = zoo.ALL.get(model)
     return getattr(spec, trait) if spec else {"backbone": model, "variant": "base", "family": "other"}[trait]

@@ -35,6 +35,8 @@ def split_gaps(rows: pd.DataFrame, experiments: pd.DataFrame) -> pd.DataFrame:
     measured = rows[rows["experiment"].isin(alike)]
     measured = measured.assign(alike=measured["experiment"].map(alike))
     by_slice, by_group = (measured[measured["split"] == split] for split in SPLITS)
+    if by_slice.empty or by_group.empty:
+        return pd.DataFrame(columns=COLUMNS)
     values = ["experiment", "folds", *(f"{metric}{suffix}" for metric in METRICS for suffix in ("", "_pm"))]
     table = by_slice[["model", "alike", *values]].merge(
         by_group[["model", "alike", "family", "dataset", "size", "groups", *values]],

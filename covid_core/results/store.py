@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -159,12 +159,12 @@ class ResultsStore:
         frame.insert(frame.columns.get_loc("transform"), "size", frame["transform"].map(sizes).astype("Int64"))
         return frame
 
-    def predictions(self, experiment: str | None = None, model: str | None = None) -> pd.DataFrame:
+    def predictions(self, experiment: str | None = None, model: str | Collection[str] | None = None) -> pd.DataFrame:
         """One row a test prediction, in the order of the folds' keys and of each test fold.
 
         Args:
             experiment: Only this one; None for all.
-            model: Only this one; None for all.
+            model: Only this one, or only these; None for all. Several at once are read faster than one by one.
 
         Returns:
             ``experiment``, ``model``, ``round``, ``fold``, ``slice``, ``label`` (int8), ``probability`` (float32).
@@ -352,11 +352,11 @@ def _upgrade(connection: Connection) -> None:
     connection.execute(info.update().where(info.c.name == "version").values(value=str(schema.VERSION)))
 
 
-def _of_fold(query: Select, experiment: str | None, model: str | None = None) -> Select:
+def _of_fold(query: Select, experiment: str | None, model: str | Collection[str] | None = None) -> Select:
     if experiment is not None:
         query = query.where(schema.folds.c.experiment == experiment)
     if model is not None:
-        query = query.where(schema.folds.c.model == model)
+        query = query.where(schema.folds.c.model.in_([model] if isinstance(model, str) else list(model)))
     return query.order_by(*_KEY_COLUMNS)
 
 

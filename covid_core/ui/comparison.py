@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from covid_core.models import zoo
 from covid_core.results.leaderboard import folds_a_round
 from covid_core.results.pairs import Pair, compare_pairs, compare_predictions
 from covid_core.results.patients import known_patients
@@ -36,12 +35,6 @@ def experiments_by_folds() -> tuple[dict[str, str], pd.DataFrame]:
     known = experiments[experiments["id"].isin(counts.index)]
     known = known.assign(folds=known["id"].map(counts)).sort_values("folds", ascending=False, kind="stable")
     return experiment_labels(known), folds
-
-
-def in_zoo_order(models: Sequence[str]) -> list[str]:
-    """Names of networks in the order of the tables; those from elsewhere stand at the end."""
-    order = {name: position for position, name in enumerate(zoo.ALL)}
-    return sorted(set(models), key=lambda name: (order.get(name, len(order)), name))
 
 
 def comparisons(

@@ -51,7 +51,8 @@ def navigation() -> st.Page:
     leaderboard = st.Page(folder / "leaderboard.py", title="Leaderboard", url_path="home", default=True)
 
     def home() -> None:
-        st.switch_page(leaderboard, query_params=st.query_params.to_dict())
+        # to_dict() would keep the last of several values of one parameter
+        st.switch_page(leaderboard, query_params={name: st.query_params.get_all(name) for name in st.query_params})
 
     return st.navigation(
         [

@@ -16,9 +16,10 @@ from covid_core.results.network_answers import (
 from covid_core.results.patients import known_patients
 from covid_core.results.store import ResultsStore
 from covid_core.settings import Settings
-from covid_core.ui.comparison import experiments_by_folds, in_zoo_order
+from covid_core.ui.comparison import experiments_by_folds
 from covid_core.ui.external import tests_by_data
 from covid_core.ui.results import results_store
+from covid_core.ui.tables import in_zoo_order
 
 
 @dataclass(frozen=True)

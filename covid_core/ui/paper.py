@@ -21,9 +21,8 @@ from covid_core.results.paper_tables import (
     wins,
 )
 from covid_core.ui.choices import choose
-from covid_core.ui.comparison import in_zoo_order
 from covid_core.ui.files import csv_button, draw_chart
-from covid_core.ui.tables import score_text
+from covid_core.ui.tables import in_zoo_order, score_text
 
 TABLES = {"base": "Table 1: base networks", "modified": "Table 2: modified networks", "residual": "Residual networks"}
 FIGURES = {

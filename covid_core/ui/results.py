@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from covid_core import charts
 from covid_core.results.exchange import open_store
 from covid_core.results.leaderboard import leaderboard
 from covid_core.results.patients import known_patients
@@ -37,13 +38,23 @@ def leaderboard_rows(method: str) -> pd.DataFrame:
     return _rows(store, settings.store_url, store.revision(), method, patients)
 
 
-def split_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """``results.split_gap.split_gaps`` of some rows of the leaderboard.
+def split_rows(method: str) -> pd.DataFrame:
+    """``results.split_gap.split_gaps`` of ``leaderboard_rows``, computed once like them.
+
+    Args:
+        method: One of ``intervals.METHODS``.
 
     Raises:
-        StoreError: The store cannot be read.
+        StoreError: As for ``leaderboard_rows``.
     """
-    return split_gaps(rows, results_store().experiments())
+    rows, store = leaderboard_rows(method), results_store()
+    return _gaps(store, Settings.from_environment().store_url, store.revision(), method, rows)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def score_chart(rows: pd.DataFrame, metric: str, title: str, reference: tuple[float, str] | None) -> dict:
+    """``charts.score_bars`` for ``st.vega_lite_chart``, made once for the same rows."""
+    return charts.unvalidated(charts.score_bars(rows, metric, title, reference))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -56,3 +67,8 @@ def _rows(
     _store: ResultsStore, url: str, revision: int, method: str, patients: dict[str, dict[str, str]]
 ) -> pd.DataFrame:
     return leaderboard(_store, method, patients)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _gaps(_store: ResultsStore, url: str, revision: int, method: str, _rows: pd.DataFrame) -> pd.DataFrame:
+    return split_gaps(_rows, _store.experiments())

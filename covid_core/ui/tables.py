@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
+from covid_core.models import zoo
 from covid_core.results.leaderboard import groups_origin
 from covid_core.results.metrics import METRIC_LABELS, METRICS
 
@@ -17,7 +19,7 @@ def row_labels(rows: pd.DataFrame) -> pd.Series:
     """A name for each row of a leaderboard that tells it from the others.
 
     Published rows are called by their network; measured ones add data set, size, rounds and folds, what a split by
-    group keeps together, and the experiment where even that is the same.
+    group keeps together, who is judged where that is not every slice, and the experiment where even that is the same.
 
     Args:
         rows: As ``results.leaderboard.leaderboard`` gives them.
@@ -25,8 +27,30 @@ def row_labels(rows: pd.DataFrame) -> pd.Series:
     Returns:
         Unique texts, with the index of ``rows``.
     """
-    labels = rows["model"].where(rows["source"] == "published", rows["model"] + " · " + rows.apply(_facts, axis=1))
+    texts = [
+        name if row.source == "published" else f"{name} · {_facts(row)}"
+        for name, row in zip(network_names(rows), rows.itertuples(), strict=True)
+    ]
+    labels = pd.Series(texts, rows.index, dtype="str")
     return labels.where(~labels.duplicated(keep=False), labels + " · " + rows["experiment"].str[:6])
+
+
+def network_names(rows: pd.DataFrame) -> pd.Series:
+    """What each row of a leaderboard is about; base and modified network together are their backbone's pair.
+
+    Args:
+        rows: As ``results.leaderboard.leaderboard`` gives them.
+    """
+    if rows["ensemble"].eq("").all():
+        return rows["model"]
+    pair = rows["members"] == rows["backbone"] + " + Modified-" + rows["backbone"]
+    return rows["model"].where(~pair, rows["backbone"] + " pair, " + rows["ensemble"])
+
+
+def in_zoo_order(models: Sequence[str]) -> list[str]:
+    """Names of networks in the order of the tables; those from elsewhere stand at the end."""
+    order = {name: position for position, name in enumerate(zoo.ALL)}
+    return sorted(set(models), key=lambda name: (order.get(name, len(order)), name))
 
 
 def split_text(split: str, groups: str) -> str:
@@ -37,6 +61,16 @@ def split_text(split: str, groups: str) -> str:
         groups: Where its groups come from, see ``results.leaderboard.leaderboard``.
     """
     return {"slice": "by slice", "group": _BY_GROUP.get(groups, "by group")}.get(split, split)
+
+
+def case_text(cases: int, level: str) -> str:
+    """``497 slices``; nothing where their number is not known.
+
+    Args:
+        cases: How many are tested in a round.
+        level: What a case is, see ``results.computed.Computed``.
+    """
+    return "" if pd.isna(cases) else _number(cases, level)
 
 
 def score_text(mean: float, half_width: float) -> str:
@@ -65,12 +99,18 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
     scores = [metric, *(name for name in METRICS if name != metric)]
     split = {"Split": [split_text(*pair) for pair in zip(rows["split"], rows["groups"], strict=True)]}
     differ = rows["split"].nunique() > 1  # then it stands where it is seen
+    ensembles, levels = rows["ensemble"].ne("").any(), rows["level"].ne("slice").any()
     table = pd.DataFrame(
         {
-            "Network": rows["model"],
+            "Network": network_names(rows),
+            **(
+                {"Judged": [case_text(*pair) for pair in zip(rows["cases"], rows["level"], strict=True)]}
+                if levels
+                else {}
+            ),
             "Source": rows["source"],
             **(split if differ else {}),
-            "Folds": rows["folds"],
+            **({} if levels else {"Folds": rows["folds"]}),
             **{
                 METRIC_LABELS[name]: [score_text(*pair) for pair in zip(rows[name], rows[f"{name}_pm"], strict=True)]
                 for name in scores
@@ -80,9 +120,11 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
             **split,
             "Size": rows["size"],
             "Rounds": rows["rounds"],
+            **({"Folds": rows["folds"]} if levels else {}),  # who is judged needs its room
             "Epochs": rows["epochs"],
             "Family": rows["family"],
             "Variant": rows["variant"],
+            **({"Members": rows["members"]} if ensembles else {}),
         }
     )
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
@@ -93,6 +135,7 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
         height="auto" if len(table) <= 10 else 458,  # half a row more: there is something to scroll to
         column_config={
             "Network": text(pinned=True, width=190),
+            "Judged": text(width=88, help="Cases tested in a round of cross-validation"),
             **{
                 METRIC_LABELS[name]: text(width=115, help="Mean over the folds ± half of its 95 % interval")
                 for name in scores
@@ -153,10 +196,11 @@ def split_table(gaps: pd.DataFrame, metric: str) -> None:
     )
 
 
-def _facts(row: pd.Series) -> str:
-    size = "" if pd.isna(row["size"]) else f"{row['size']} px, "
-    split = f", {split_text('group', row['groups'])}" if row["split"] == "group" else ""
-    return f"{row['dataset']}, {size}{_number(row['rounds'], 'round')}, {_number(row['folds'], 'fold')}{split}"
+def _facts(row) -> str:
+    size = "" if pd.isna(row.size) else f"{row.size} px, "
+    split = f", {split_text('group', row.groups)}" if row.split == "group" else ""
+    judged = "" if row.level == "slice" else f", {case_text(row.cases, row.level)}"
+    return f"{row.dataset}, {size}{_number(row.rounds, 'round')}, {_number(row.folds, 'fold')}{split}{judged}"
 
 
 def _number(count: int, noun: str) -> str:

@@ -188,6 +188,17 @@ def test_a_threshold_that_is_moved_moves_the_figures_and_stays(server, visit):
     visit.check()
 
 
+def test_several_choices_of_one_widget_survive_the_pages_second_address(server, visit):
+    visit.page.goto(
+        f"{server.url}/leaderboard?source=Measured&pair=Averaged&pair=Stacked&family=VGG&family=EfficientNet"
+    )
+    visit.accept()
+    expect(visit.page.get_by_role("heading", name="3 rows by sensitivity")).to_be_visible(timeout=30_000)
+    visit.settle()
+    assert visit.page.url.count("pair=") == visit.page.url.count("family=") == 2
+    visit.check()
+
+
 def test_walking_through_all_pages_and_back(server, visit):
     visit.page.goto(server.url)
     visit.accept()

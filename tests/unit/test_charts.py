@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,7 +30,7 @@ def rows(values: list[float], half: float = 0.01) -> pd.DataFrame:
 
 def values_of(spec: dict, layer: int) -> list[dict]:
     data = spec["layer"][layer].get("data") or spec["data"]
-    return spec["datasets"][data["name"]]
+    return data["values"] if "values" in data else spec["datasets"][data["name"]]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,27 @@ def test_bars_stand_in_order_and_inside_the_axis():
     assert "starts at 0.93" in bars["x"]["title"]
     assert spec["layer"][1]["encoding"]["x"]["field"] == "f1_low"
     assert spec["layer"][1]["encoding"]["x2"]["field"] == "f1_high"
+
+
+def test_what_is_sent_is_the_chart_without_altairs_sizes_whatever_its_settings():
+    """Streamlit exchanges altair's transformer of data, for all threads, while it draws another chart."""
+    drawn = charts.score_bars(rows([0.95, 0.99]), "f1", "F1", reference=(0.9, "baseline"))
+    valid = drawn.to_dict()  # against Vega-Lite's schema
+    with alt.data_transformers.disable_max_rows(), alt.data_transformers.enable("csv"):
+        sent = charts.unvalidated(drawn)
+    assert valid.pop("config")
+    assert sent == valid
+    assert len(values_of(sent, 0)) == 2
+    json.dumps(sent, allow_nan=False)
+
+
+def test_long_names_take_two_lines_and_others_one():
+    short, long = rows([0.95, 0.99]), rows([0.95, 0.99])
+    long["label"] = [f"EfficientNetB{n} pair, averaged · sars-cov-2-ct, 128 px, 1 round, 1 fold" for n in (0, 1)]
+    specs = [charts.score_bars(frame, "f1", "F1").to_dict() for frame in (short, long)]
+    axes = [spec["layer"][0]["encoding"]["y"]["axis"] for spec in specs]
+    assert ["labelExpr" in axis for axis in axes] == [False, True]
+    assert specs[0]["height"]["step"] < specs[1]["height"]["step"]
 
 
 def test_every_published_row_is_drawn():

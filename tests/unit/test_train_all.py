@@ -18,6 +18,7 @@ from tiny import tiny_network
 import train_all
 from covid_core.models import build, library
 from covid_core.results import __main__ as import_command
+from covid_core.results.patients import known_groupings
 from covid_core.results.store import ResultsStore
 from covid_core.settings import Settings
 from covid_core.training import fold as fold_module
@@ -49,6 +50,8 @@ def test_quick_preset_fills_the_store_and_keeps_the_networks(places, tiny, capsy
     assert set(cards) == {"EfficientNetB0", "Modified-EfficientNetB0"}
     assert cards["EfficientNetB0"][0].command == "python train_all.py --preset quick"
     assert (places / "export" / "folds.csv").is_file()
+    (grouping,) = known_groupings(places / "export").values()
+    assert grouping.level == "patient"  # the generated slices know theirs
     assert "Mean over folds" in capsys.readouterr().out
     assert train_all.main(["--preset", "quick"]) == 0
     assert "6 in all, 6 done, 0 left" in capsys.readouterr().out
