@@ -87,7 +87,7 @@ def _measure(
     probe = ActivationProbe(build_model(name, (options.size, options.size, 1)))
     lock = threading.RLock()
     pixels = sample_slices(options.size)[0].pixels
-    layers = _spread([layer for layer in probe.layers if layer.is_spatial], options.layers)
+    layers = _spread([layer for layer in probe.layers[1:] if layer.is_spatial], options.layers)  # not the slice itself
     _visit(probe, MapCache(SESSION_MAP_BYTES, lock), pixels, probe.layers[1])  # libraries' first call
     cache = MapCache(SESSION_MAP_BYTES, lock)
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew

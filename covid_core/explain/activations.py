@@ -96,7 +96,8 @@ class ActivationProbe:
         Raises:
             ModelError: No such layer.
         """
-        return tuple(cut for cut in reversed(self._cuts) if cut < self.layer(number).number)
+        layer = self.layer(number)
+        return tuple(cut for cut in reversed(self._cuts) if cut < layer.number)
 
     def maps(self, slice_: np.ndarray, number: int | str) -> np.ndarray:
         """Activation maps of one layer.
