@@ -1,4 +1,4 @@
-"""A visit to a layer: its maps, computed from the nearest layer in front of it whose maps are still kept."""
+"""A visit to a layer, computed from the nearest one in front of it that is kept. Importing this starts TensorFlow."""
 
 from __future__ import annotations
 

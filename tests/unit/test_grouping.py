@@ -14,6 +14,7 @@ from covid_core.data.grouping import group_looks, look_alike_groups
 from covid_core.data.groups import Groups, agreement, patients_of_table
 from covid_core.data.likeness import CUES, describe, strangers
 from covid_core.data.phantom import patient_slices, write_dataset
+from covid_core.data.slices import read_slice
 from covid_core.data.splits import repeated_folds
 from covid_core.errors import DatasetError
 
@@ -248,6 +249,6 @@ def test_on_real_patients(shared_data):
         pytest.skip(f"no patients at {table}")
     dataset = load_dataset(shared_data / "covid-ct", patients=table)
     chosen = [at for at, patient in enumerate(dataset.groups) if patient.startswith("N-medpix")]
-    looks = [describe(grouping.read_slice(dataset.root / dataset.paths[at]).pixels) for at in chosen]
+    looks = [describe(read_slice(dataset.root / dataset.paths[at]).pixels) for at in chosen]
     scores = agreement([dataset.groups[at] for at in chosen], group_looks(looks))
     assert scores.rand > 0.5

@@ -83,6 +83,7 @@ def test_light_modules_import_no_deep_learning_library():
         "ui.activation_compare",
         "ui.activation_depth",
         "ui.activation_layers",
+        "ui.visits",
         "ui.figure_maps",
         "ui.figure_layers",
     )
