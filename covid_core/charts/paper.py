@@ -129,20 +129,18 @@ def confusion_matrix(cells: pd.DataFrame, positive: str) -> alt.LayerChart:
         cells: As ``paper_tables.pooled_cells`` gives them.
         positive: Name of the positive class.
     """
-    names = {True: positive, False: f"not {positive}"}
-    rows = cells.assign(
-        truth=cells["positive"].map(names),
-        answer=cells["called"].map(names),
+    rows, order = _named_cells(cells, positive)
+    rows = rows.assign(
         text=[f"{row.slices}" + ("" if pd.isna(row.share) else f" ({row.share:.1%})") for row in cells.itertuples()],
     )
     base = alt.Chart(rows).encode(
         x=alt.X(
             "answer:N",
-            sort=list(names.values()),
+            sort=order,
             title="The network says",
             axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False),
         ),
-        y=alt.Y("truth:N", sort=list(names.values()), title="Truth", axis=alt.Axis(ticks=False, domain=False)),
+        y=alt.Y("truth:N", sort=order, title="Truth", axis=alt.Axis(ticks=False, domain=False)),
         tooltip=_cell_tooltip(),
     )
     return alt.layer(
@@ -157,11 +155,8 @@ def fold_matrices(cells: pd.DataFrame, positive: str) -> alt.LayerChart:
         cells: As ``paper_tables.confusion_cells`` gives them.
         positive: Name of the positive class.
     """
-    names = {True: positive, False: f"not {positive}"}
-    rows = cells.assign(
-        truth=cells["positive"].map(names), answer=cells["called"].map(names), text=cells["slices"].astype(str)
-    )
-    order = list(names.values())
+    rows, order = _named_cells(cells, positive)
+    rows = rows.assign(text=cells["slices"].astype(str))
     base = alt.Chart(rows).encode(
         x=alt.X(
             "fold:O",
@@ -220,6 +215,12 @@ def effect_intervals(effects: pd.DataFrame, title: str) -> alt.LayerChart:
     return alt.layer(zero, bars.encode(x=alt.X("low:Q", title=title), x2="high:Q"), points).properties(
         height=alt.Step(_ROW / 2)
     )
+
+
+def _named_cells(cells: pd.DataFrame, positive: str) -> tuple[pd.DataFrame, list[str]]:
+    """Cells with ``truth`` and ``answer`` as texts, and the order of these."""
+    names = {True: positive, False: f"not {positive}"}
+    return cells.assign(truth=cells["positive"].map(names), answer=cells["called"].map(names)), list(names.values())
 
 
 def _by_metric(rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
@@ -53,9 +54,9 @@ def contradictions(published: pd.DataFrame) -> list[Contradiction]:
         _above_one,
         _precision_of_densenet,
         _borrowed_half_widths,
-        _best_base,
+        partial(_among_best, variant="base", claimed=7),
         _ranks,
-        _best_modified,
+        partial(_among_best, variant="modified", claimed=8),
         _best_of_vgg,
         _accuracy,
     )
@@ -178,13 +179,13 @@ def _borrowed_half_widths(published: pd.DataFrame) -> Contradiction:
     )
 
 
-def _best_base(published: pd.DataFrame) -> Contradiction:
-    count = _efficientnets_among_best(published, "base")
+def _among_best(published: pd.DataFrame, variant: str, claimed: int) -> Contradiction:
+    count = _efficientnets_among_best(published, variant)
     return Contradiction(
         "Text",
-        f"EfficientNets hold 7 of the {BEST} best sensitivities of base networks.",
+        f"EfficientNets hold {claimed} of the {BEST} best sensitivities of {variant} networks.",
         f"They hold {count}.",
-        count != 7,
+        count != claimed,
     )
 
 
@@ -197,16 +198,6 @@ def _ranks(published: pd.DataFrame) -> Contradiction:
         + ", ".join(f"{name} is number {rank}" for name, rank in ranks.items())
         + ".",
         (ranks["EfficientNetB6"], ranks["EfficientNetB0"]) != (2, 4),
-    )
-
-
-def _best_modified(published: pd.DataFrame) -> Contradiction:
-    count = _efficientnets_among_best(published, "modified")
-    return Contradiction(
-        "Text",
-        f"EfficientNets hold 8 of the {BEST} best sensitivities of modified networks.",
-        f"They hold {count}.",
-        count != 8,
     )
 
 
