@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from covid_core.data.packfile import load_packed
@@ -9,6 +10,9 @@ from covid_core.data.sources import Dataset, SourceFile, assemble, file_digest, 
 from covid_core.errors import DatasetError
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+SYSTEM_FILES = ("thumbs.db", "desktop.ini")
+"""What a system leaves in folders that it has shown."""
 
 
 def load_dataset(root: str | Path, positive: str = "COVID", patients: str | Path | None = None) -> Dataset:
@@ -27,8 +31,9 @@ def load_dataset(root: str | Path, positive: str = "COVID", patients: str | Path
     root = Path(root)
     if root.is_dir():
         folder, rows = root, _rows_of_folder(root)
+        warnings = _left_out(root, rows)
     elif root.is_file() and root.suffix.lower() == ".csv":
-        folder, rows = root.parent, _rows_of_table(root)
+        folder, rows, warnings = root.parent, _rows_of_table(root), ()
     elif root.is_file() and root.suffix.lower() == ".zip":
         return load_packed(root, positive, patients)
     else:
@@ -38,16 +43,37 @@ def load_dataset(root: str | Path, positive: str = "COVID", patients: str | Path
         )
     files = [SourceFile(path, label, patient, file_digest(folder / path)) for path, label, patient in rows]
     name = root.stem if root.is_file() else root.resolve().name
-    return assemble(name, folder, files, positive, patients)
+    return assemble(name, folder, files, positive, patients, warnings=warnings)
 
 
 def _rows_of_folder(root: Path) -> list[tuple[str, str, str]]:
-    rows = []
+    pictures = (path for path in _visible(root) if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+    return [(f"{path.parent.name}/{path.name}", path.parent.name, "") for path in pictures]
+
+
+def _left_out(root: Path, rows: list[tuple[str, str, str]]) -> tuple[str, ...]:
+    """A warning of what lies beside the slices of classes and is none, as an export in another format would."""
+    classes = {label for _, label, _ in rows}
+    others = sorted(
+        path.relative_to(root).as_posix()
+        for path in _visible(root)
+        if path.parent.name in classes and (path.is_dir() or path.suffix.lower() not in PICTURE_SUFFIXES)
+    )
+    if not others:
+        return ()
+    count = f"{len(others)} files or folders" if len(others) > 1 else "1 file or folder"
+    return (
+        f"Left out of the class folders: {count}, first {others[0]!r}. Slices are read from "
+        f"{', '.join(PICTURE_SUFFIXES)}; convert what belongs to the data set.",
+    )
+
+
+def _visible(root: Path) -> Iterator[Path]:
+    """What the class folders hold; names that begin with a dot belong to the system."""
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        pictures = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
-        names = (path.name for path in pictures if not path.name.startswith("."))
-        rows += [(f"{folder.name}/{name}", folder.name, "") for name in names]
-    return rows
+        yield from (
+            path for path in folder.iterdir() if not path.name.startswith(".") and path.name.lower() not in SYSTEM_FILES
+        )
 
 
 def _rows_of_table(table: Path) -> list[tuple[str, str, str]]:

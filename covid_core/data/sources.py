@@ -127,6 +127,7 @@ def assemble(
     positive: str = "COVID",
     patients: str | Path | None = None,
     packing: Packing | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> Dataset:
     """A data set of files that somebody has listed: its order, classes, groups and digest follow from them alone.
 
@@ -137,6 +138,7 @@ def assemble(
         positive: See ``load_dataset``.
         patients: See ``load_dataset``.
         packing: See ``Dataset``.
+        warnings: What was noticed where the files were listed, before those of ``Dataset``.
 
     Raises:
         DatasetError: Fewer than two classes, no positive class, or slices without a patient.
@@ -168,7 +170,7 @@ def assemble(
         classes=classes,
         groups=groups,
         digest=whole.hexdigest(),
-        warnings=_duplicate_warnings(files),
+        warnings=(*warnings, *_duplicate_warnings(files)),
         packing=packing,
     )
 

@@ -42,6 +42,16 @@ def test_kaggle_folder_as_downloaded(kaggle, tmp_path):
         np.testing.assert_array_equal(array[position, :, :, 0], expected)
 
 
+def test_what_is_no_slice_in_a_class_folder_is_left_out_and_named(kaggle):
+    (kaggle / "COVID" / "a.dcm").write_bytes(b"DICM")
+    (kaggle / "non-COVID" / "scan 1").mkdir()
+    (kaggle / "readme.txt").write_text("beside the class folders")
+    dataset = load_dataset(kaggle)
+    assert len(dataset) == 4
+    (warning,) = dataset.warnings
+    assert "2 files or folders, first 'COVID/a.dcm'" in warning
+
+
 def test_decoded_once_and_mapped_afterwards(kaggle, tmp_path):
     dataset = load_dataset(kaggle)
     first = decoded(dataset, 40, "area", tmp_path / "cache")
