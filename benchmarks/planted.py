@@ -5,15 +5,35 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from covid_core.data.audit.findings import SERIOUS, WARNING
 from covid_core.data.phantom import NEGATIVE, POSITIVE, _patient, _slice, write_dataset
 
 PATIENTS, SIZE = 60, 96
+COPIES = 20
+SERIES_PATIENTS, SERIES_LENGTH = 20, 4
 Change = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One way in which a data set gives its labels away.
+
+    Args:
+        name: For people.
+        plant: Clean folder, new folder, seed -> the folder with the leak; its ``patients.csv``, where it has one, names
+            the patients.
+        expected: Findings that an audit has to name, with their severity, and no other.
+    """
+
+    name: str
+    plant: Callable[[Path, Path, int], Path]
+    expected: dict[str, str]
 
 
 def clean_dataset(root: Path, seed: int = 0) -> Path:
@@ -59,11 +79,13 @@ def series_dataset(root: Path, patients: int, each: int, seed: int = 1) -> Path:
 
 
 def write_patients(file: Path, rows: list[tuple[str, str]]) -> None:
+    """A table of ``path`` and ``patient``."""
     with file.open("w", newline="") as out:
         csv.writer(out).writerows([("path", "patient"), *rows])
 
 
 def unchanged(picture: np.ndarray) -> np.ndarray:
+    """As it is."""
     return picture
 
 
@@ -87,3 +109,52 @@ def wider(picture: np.ndarray) -> np.ndarray:
 def brighter(picture: np.ndarray) -> np.ndarray:
     """Another window: everything but black is brighter."""
     return np.clip(picture * 1.5, 0, 255).astype(np.uint8)
+
+
+def plant_copies(clean: Path, root: Path, to: str, change: Change = unchanged) -> Path:
+    """The first ``COPIES`` positive slices stand in class ``to`` once more, changed."""
+    copy(clean, root)
+    for file in sorted((root / POSITIVE).iterdir())[:COPIES]:
+        picture = change(cv2.imread(str(file), cv2.IMREAD_UNCHANGED))
+        assert cv2.imwrite(str(root / to / f"again-{file.name}"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 0])
+    return root
+
+
+def darker(picture: np.ndarray) -> np.ndarray:
+    """A twentieth less of every grey value."""
+    return np.clip(picture * 0.95, 0, 255).astype(np.uint8)
+
+
+def _changed(name: str, change: Change, expected: dict[str, str], suffix: str = ".png") -> Leak:
+    return Leak(name, lambda clean, root, _: plant(clean, root, change, suffix), expected)
+
+
+LEAKS = (
+    _changed("format: one class as TIFF", unchanged, {"format": SERIOUS}, ".tif"),
+    _changed("format: one class as JPEG", unchanged, {"format": SERIOUS}, ".jpg"),
+    _changed("size: one class a fifth larger", larger, {"size": SERIOUS}),
+    _changed("shape: one class a fifth wider", wider, {"size": SERIOUS, "aspect ratio": SERIOUS}),
+    _changed("border: a dash of 12 pixels in one class", marked, {"border": SERIOUS}),
+    _changed("brightness: one class in another window", brighter, {"brightness": SERIOUS}),
+    Leak(
+        f"duplicates: {COPIES} slices twice in a class",
+        lambda clean, root, _: plant_copies(clean, root, POSITIVE),
+        {"duplicates": WARNING},
+    ),
+    Leak(
+        f"near-duplicates: {COPIES} slices again, 5 % darker",
+        lambda clean, root, _: plant_copies(clean, root, POSITIVE, darker),
+        {"near-duplicates": WARNING},
+    ),
+    Leak(
+        f"duplicates across classes: {COPIES} slices in both",
+        lambda clean, root, _: plant_copies(clean, root, NEGATIVE),
+        {"duplicates across classes": SERIOUS},
+    ),
+    Leak(
+        f"many slices per patient: {SERIES_LENGTH} of each",
+        lambda _, root, seed: series_dataset(root, SERIES_PATIENTS, SERIES_LENGTH, seed),
+        {"many slices per patient": SERIOUS},
+    ),
+)
+"""Each leak that an audit has to catch by name."""
