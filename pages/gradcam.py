@@ -14,6 +14,7 @@ from covid_core.ui.frame import frame
 from covid_core.ui.networks import card_details, pick_network, trained_networks
 from covid_core.ui.slices import pick_slice
 from covid_core.ui.tables import probability_text
+from covid_core.ui.track_record import draw_track_record
 
 frame("Grad-CAM", "Which regions of a slice speak for a class, in the eyes of one network.")
 
@@ -78,10 +79,14 @@ with place.container():
         )
     )
 
+    # filled at the end: a new store is read for it, and the map need not wait
+    record = st.container(key="track_record")
+
     with shown_errors():
         fold_spread.draw_fold_spread(network, trained.get(network.spec.name, []), chosen, layer, class_index)
 
     st.subheader(f"Map for {class_name} at {layer}", anchor=False)
+    st.caption("Heat is not lesion: it shows where evidence for a class enters the network's maps at this layer.")
     slice_column, heat_column, overlay_column = st.columns(3)
     slice_column.image(np.clip(np.rint(chosen.pixels), 0, 255).astype(np.uint8), caption="Slice", width="stretch")
     height, width = result.maps[0].shape
@@ -114,5 +119,7 @@ with place.container():
         pair.draw_pair(network, trained, chosen, layer, class_index, opacity)
 
     if network.card:
+        with record, shown_errors():
+            draw_track_record(network.card, float(result.probabilities[0, -1]))
         with st.expander(f"About these weights of {network.spec.name}", key="card"):
             card_details(network.card)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -11,6 +13,46 @@ from covid_core.results.resampling import DRAWS, averaged
 
 BINS = 10
 CHANCE_DRAWS = 200
+ALIKE = 50
+
+
+@dataclass(frozen=True)
+class Alike:
+    """What was so where a network said nearly the same.
+
+    Args:
+        lowest: Of the probabilities looked at, and ...
+        highest: ... the highest.
+        slices: How many they are.
+        positives: How many of them are positive.
+        share: The share of positive ones with its interval, as ``clusters.grouped_share`` gives it.
+    """
+
+    lowest: float
+    highest: float
+    slices: int
+    positives: int
+    share: Interval
+
+
+def alike_answers(answers: pd.DataFrame, probability: float, slices: int = ALIKE, level: float = LEVEL) -> Alike:
+    """The slices whose probability was nearest to a given one, and how many of them were positive.
+
+    Args:
+        answers: As for ``reliability``, at least one row.
+        probability: Of the positive class, 0-1.
+        slices: How many to look at; more where several are as near as the last, fewer where there are no more.
+        level: Confidence level.
+    """
+    said = answers["probability"].to_numpy(np.float64)
+    distance = np.abs(said - probability)
+    farthest = np.sort(distance)[min(slices, len(distance)) - 1]
+    near = answers[distance <= farthest]
+    of_group = near.groupby("group")["label"]
+    share = grouped_share(of_group.sum().to_numpy(), of_group.size().to_numpy(), level)
+    lowest, highest = near["probability"].min(), near["probability"].max()
+    positives = int(near["label"].sum())
+    return Alike(float(lowest), float(highest), len(near), positives, Interval(*map(float, share)))
 
 
 def reliability(answers: pd.DataFrame, bins: int = BINS, level: float = LEVEL) -> pd.DataFrame:

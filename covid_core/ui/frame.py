@@ -123,6 +123,7 @@ def _shell(title: str) -> None:
             "Research software, not a medical device. Networks and protocol follow Garg et al., "
             "[arXiv 2012.11860](https://arxiv.org/abs/2012.11860)."
         )
+    st.badge("Research software, not a medical device: nothing here may guide the care of a patient", color="gray")
     st.title(title, anchor=False)
 
 

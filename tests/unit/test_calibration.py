@@ -8,7 +8,14 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from covid_core.results.calibration import brier, brier_of_prevalence, calibration_error, chance_error, reliability
+from covid_core.results.calibration import (
+    alike_answers,
+    brier,
+    brier_of_prevalence,
+    calibration_error,
+    chance_error,
+    reliability,
+)
 from covid_core.results.intervals import share_interval
 
 
@@ -82,3 +89,27 @@ def test_the_prevalence_for_everyone_is_what_has_to_be_beaten():
     constant = rows.assign(probability=rows["label"].mean())
     assert brier_of_prevalence(rows["label"]) == pytest.approx(brier_score_loss(rows["label"], constant["probability"]))
     assert brier(rows, "groups", draws=20).mean < brier_of_prevalence(rows["label"])
+
+
+def test_alike_answers_are_the_nearest_ones_and_no_tie_is_broken():
+    rows = answers(500)
+    for probability in (0.0, 0.31, 1.0):
+        alike = alike_answers(rows, probability, 40)
+        order = (rows["probability"] - probability).abs().sort_values().index[:40]
+        nearest = rows.loc[order]
+        assert alike.slices == 40
+        assert (alike.lowest, alike.highest) == (nearest["probability"].min(), nearest["probability"].max())
+        assert alike.positives == nearest["label"].sum()
+        assert alike.share == pytest.approx(share_interval(alike.positives, 40))
+    tied = rows.assign(probability=0.9)
+    assert alike_answers(tied, 0.2, 40).slices == 500
+    assert alike_answers(rows.head(7), 0.5, 40).slices == 7
+
+
+def test_right_probabilities_are_borne_out_by_alike_answers():
+    rows = answers(20_000)
+    for probability in (0.1, 0.5, 0.9):
+        alike = alike_answers(rows, probability, 500)
+        assert alike.share.low < probability < alike.share.high
+    wrong = alike_answers(answers(20_000, sharpen=4), 0.99, 500)
+    assert wrong.share.high < 0.95
