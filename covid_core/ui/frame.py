@@ -6,9 +6,11 @@ import importlib
 import threading
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from covid_core.settings import REPOSITORY
 from covid_core.ui.choices import arrive
+from covid_core.ui.doors import doors
 
 NAME = "COVID-19 CT Explorer"
 DISCLAIMER = """
@@ -76,8 +78,8 @@ def navigation() -> st.Page:
     )
 
 
-def accepted() -> bool:
-    """Whether the disclaimer was accepted in this session."""
+def admitted() -> bool:
+    """Whether this visitor has passed the gate: the disclaimer was accepted in this session."""
     return st.session_state.get(_ACCEPTED, False)
 
 
@@ -96,7 +98,7 @@ def gate(title: str) -> None:
 
 
 def frame(title: str, lead: str) -> None:
-    """Draw what every page starts with; until the disclaimer is accepted the page ends here.
+    """Draw what every page starts with; for a visitor who has not passed the gate the page ends here.
 
     Args:
         title: The page's heading.
@@ -107,7 +109,7 @@ def frame(title: str, lead: str) -> None:
     if _ROUTED not in st.session_state:
         navigation()
         st.rerun()
-    if not accepted():
+    if not admitted():
         gate(title)
         st.stop()
     arrive(title)
@@ -128,6 +130,7 @@ def _shell(title: str) -> None:
 
 def _accept() -> None:
     st.session_state[_ACCEPTED] = True
+    doors().open(get_script_run_ctx().session_id)
 
 
 @st.cache_resource(show_spinner=False)
