@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from urllib.parse import SplitResult, urlsplit
 
 from google.protobuf.message import DecodeError
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,7 +15,8 @@ from starlette.formparsers import MultiPartParser
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from streamlit import runtime
+from starlette.websockets import WebSocketClose
+from streamlit import get_option, runtime
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.starlette import App
 
@@ -86,6 +88,28 @@ class AnswerHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
+class OriginGate:
+    """Refuses requests that a page of another site makes, unless ``server.corsAllowedOrigins`` names it.
+
+    Streamlit refuses them too, but first asks an outside service for this machine's address, and all visitors wait
+    meanwhile: up to two seconds a request where there is no way out.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request or connection."""
+        if scope["type"] in ("http", "websocket"):
+            headers = Headers(scope=scope)
+            origin = urlsplit(headers.get("origin") or f"//{headers.get('host')}")
+            if origin.netloc != headers.get("host") and not _is_allowed(origin):
+                refusal = PlainTextResponse("Expected a request of this site's pages. Received: one of another.", 403)
+                await (refusal if scope["type"] == "http" else WebSocketClose(1008))(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 class MessageGate:
     """Drops messages that no page of this dashboard sends.
 
@@ -144,6 +168,10 @@ class UploadGate:
                 runtime.get_instance().uploaded_file_mgr.remove_session_files(session)
 
 
+def _is_allowed(origin: SplitResult) -> bool:
+    return f"{origin.scheme}://{origin.netloc}" in get_option("server.corsAllowedOrigins")
+
+
 def _kind(data: bytes) -> str | None:
     try:
         return BackMsg.FromString(data).WhichOneof("type")
@@ -151,7 +179,7 @@ def _kind(data: bytes) -> str | None:
         return None  # Streamlit ends the connection
 
 
-MIDDLEWARE = (Middleware(AnswerHeaders), Middleware(MessageGate), Middleware(UploadGate))
+MIDDLEWARE = (Middleware(AnswerHeaders), Middleware(OriginGate), Middleware(MessageGate), Middleware(UploadGate))
 """What every request passes, in this order."""
 
 

@@ -143,12 +143,20 @@ def test_a_message_above_the_limits_ends_the_connection(server, tab):
     assert closed.value.rcvd.code == 1009
 
 
-def test_another_sites_page_opens_no_session_and_reads_nothing(server):
-    with pytest.raises(InvalidStatus), visitor(server.url, origin="https://elsewhere.example"):
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "http://127.0.0.1:1", "null"])
+def test_another_sites_page_opens_no_session_and_reads_nothing(server, origin):
+    started = time.monotonic()
+    with pytest.raises(InvalidStatus), visitor(server.url, origin=origin):
         pass
-    _, _, headers = ask(server.url, "GET", "/_stcore/health", {"Origin": "https://elsewhere.example"})
-    assert "access-control-allow-origin" not in headers
-    assert "SameSite=Strict" in headers["set-cookie"]
+    for path in ("/", "/_stcore/health", "/media/none.png"):
+        status, _, headers = ask(server.url, "GET", path, {"Origin": origin})
+        assert status == 403
+        assert "access-control-allow-origin" not in headers
+    assert time.monotonic() - started < 1  # nobody outside was asked for this machine's address
+
+
+def test_the_token_against_forgery_stays_on_this_site(server):
+    assert "SameSite=Strict" in ask(server.url, "GET", "/_stcore/health")[2]["set-cookie"]
 
 
 def test_every_answer_names_what_a_browser_may_do(server):
