@@ -9,11 +9,13 @@ _UNCAUGHT = "streamlit.error_util"  # logs what a page raises and does not catch
 
 
 def keep_messages_out() -> None:
-    """Leave messages of exceptions out of the log from now on.
+    """Leave messages of exceptions out of the log from now on: of those that pages raise, and of those we log.
 
     Only Streamlit's plain log goes through here, not the one that it draws with rich (``logger.enableRich``).
     """
     logging.getLogger(_UNCAUGHT).addFilter(without_message)
+    if logging.lastResort:  # writes what nobody has set a place for, as our own loggers' records
+        logging.lastResort.addFilter(without_message)
 
 
 def without_message(record: logging.LogRecord) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -20,7 +21,6 @@ from streamlit import get_option, runtime
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.starlette import App
 
-from covid_core.data.slices import MAX_BYTES
 from covid_core.ui.doors import Doors, Refusal, doors
 from covid_core.ui.log import keep_messages_out
 
@@ -59,6 +59,7 @@ UNWANTED = frozenset(
 )
 """Kinds of messages that are dropped."""
 
+logger = logging.getLogger(__name__)
 _UPLOAD = re.compile(r"/_stcore/upload_file/(?P<session>[^/]+)/(?P<file>[^/]+)$")
 _PICTURES = re.compile(r"/media/[^/]+$")
 _MULTIPART_BYTES = 2**20  # what a request may have beside the file itself, as Streamlit allows it
@@ -168,17 +169,6 @@ class UploadGate:
                 runtime.get_instance().uploaded_file_mgr.remove_session_files(session)
 
 
-def _is_allowed(origin: SplitResult) -> bool:
-    return f"{origin.scheme}://{origin.netloc}" in get_option("server.corsAllowedOrigins")
-
-
-def _kind(data: bytes) -> str | None:
-    try:
-        return BackMsg.FromString(data).WhichOneof("type")
-    except DecodeError:
-        return None  # Streamlit ends the connection
-
-
 MIDDLEWARE = (Middleware(AnswerHeaders), Middleware(OriginGate), Middleware(MessageGate), Middleware(UploadGate))
 """What every request passes, in this order."""
 
@@ -197,7 +187,7 @@ def lifespan(grace_seconds: float = GRACE_SECONDS) -> Callable[[App], AbstractAs
     async def running(_app: App) -> AsyncGenerator[None]:
         # The parser of requests writes files above 1 MiB to the temporary folder, and Streamlit has no setting for
         # that. Nothing uploaded may reach a disk.
-        MultiPartParser.spool_max_size = MAX_BYTES + _MULTIPART_BYTES
+        MultiPartParser.spool_max_size = _most_bytes() + _MULTIPART_BYTES
         keep_messages_out()
         task = asyncio.create_task(_forget_the_gone(grace_seconds))
         try:
@@ -208,11 +198,26 @@ def lifespan(grace_seconds: float = GRACE_SECONDS) -> Callable[[App], AbstractAs
     return running
 
 
+def _most_bytes() -> int:
+    return get_option("server.maxUploadSize") * 2**20
+
+
+def _is_allowed(origin: SplitResult) -> bool:
+    return f"{origin.scheme}://{origin.netloc}" in get_option("server.corsAllowedOrigins")
+
+
+def _kind(data: bytes) -> str | None:
+    try:
+        return BackMsg.FromString(data).WhichOneof("type")
+    except DecodeError:
+        return None  # Streamlit ends the connection
+
+
 def _enter(held: Doors, session: str, file: str, length: str) -> Refusal | None:
     if not (length.isascii() and length.isdigit()):  # the server reads no more of a request than it announces
         return Refusal(411, "Expected a request that says its length. Received: one without. Use the page's uploader.")
-    if int(length) > MAX_BYTES + _MULTIPART_BYTES:
-        return Refusal(413, f"Expected a file of at most {MAX_BYTES / 2**20:.3g} MiB. Received: a larger one.")
+    if int(length) > _most_bytes() + _MULTIPART_BYTES:
+        return Refusal(413, f"Expected a file of at most {_most_bytes() // 2**20} MiB. Received: a larger one.")
     return held.enter(session, file, int(length))
 
 
@@ -228,4 +233,7 @@ async def _forget_the_gone(grace_seconds: float) -> None:
                 seen[session] = now
             elif now - seen[session] > grace_seconds:
                 held.close(session)
-                streamlit.close_session(session)
+                try:
+                    streamlit.close_session(session)
+                except Exception:  # of whatever one session holds: those of the others must still end
+                    logger.exception("A session could not be ended")
