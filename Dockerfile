@@ -30,6 +30,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     COVID_NETWORKS=/app/trained:/data/networks \
     COVID_CACHE=/data/cache \
     STREAMLIT_SERVER_ADDRESS=0.0.0.0 \
+    STREAMLIT_BROWSER_SERVER_ADDRESS=localhost \
     STREAMLIT_SERVER_PORT=8501
 WORKDIR /app
 USER 10001

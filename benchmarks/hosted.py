@@ -36,7 +36,7 @@ class Image:
     """What the Dockerfile says of the image.
 
     Args:
-        copies: Sources, relative to the repository, and where each goes.
+        copies: Sources of what lies in /app, relative to the repository, and where each goes.
         environment: Of the running server.
         command: What it runs.
     """
@@ -56,7 +56,7 @@ def read_dockerfile(text: str) -> Image:
     )
     command = next(line for line in run if line.startswith("CMD "))
     return Image(
-        tuple((source, target) for *sources, target in copies for source in sources),
+        tuple((source, target) for *sources, target in copies for source in sources if target.startswith("/app")),
         environment,
         tuple(re.findall(r'"([^"]*)"', command)),
     )
@@ -133,7 +133,11 @@ def served(root: Path, command: list[str], environment: Mapping[str, str]) -> It
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+    user = {}
+    if os.getuid() == 0 and others_may_run(Path(command[0])):
+        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    elif os.getuid() == 0:
+        print(f"{command[0]} may be run by root alone, so root runs it: rights to write are not checked")
     environment = {**environment, "STREAMLIT_SERVER_PORT": str(port)}
     log = root / "log"
     with log.open("wb") as out:
@@ -152,6 +156,12 @@ def served(root: Path, command: list[str], environment: Mapping[str, str]) -> It
             process.terminate()
             process.wait(30)
             print(log.read_text())
+
+
+def others_may_run(python: Path) -> bool:
+    """Whether a user without rights reaches the interpreter and what it links to."""
+    program = python.resolve()
+    return all(place.stat().st_mode & stat.S_IXOTH for place in (program, *program.parents, *python.absolute().parents))
 
 
 def healthy(port: int) -> bool:

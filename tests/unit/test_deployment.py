@@ -41,7 +41,7 @@ def test_the_image_runs_as_somebody_without_rights_and_is_watched():
 
 
 def test_the_image_holds_what_the_dashboard_needs_and_nothing_that_is_not_in_git():
-    sources = [source for source, _ in IMAGE.copies]
+    sources = [*(source for source, _ in IMAGE.copies), "requirements.txt", "requirements-hosted.txt"]
     assert all((REPOSITORY / source).exists() for source in sources)
     assert all(any(fnmatch(source, pattern) for pattern in kept()) for source in sources)
     assert sorted(kept()) == sorted(sources)
