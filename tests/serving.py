@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+WATCHED = ("-m", "streamlit", "run", str(Path(__file__).with_name("watched.py")))
 
 
 @dataclass
@@ -27,6 +29,18 @@ class Server:
     def loaded(self, library: str) -> bool:
         """Whether the process has mapped a library's file into memory."""
         return library in Path(f"/proc/{self.process.pid}/maps").read_text()
+
+    def watched(self) -> dict:
+        """What a server that runs ``WATCHED`` says of itself."""
+        with urllib.request.urlopen(f"{self.url}/watched", timeout=60) as answer:
+            return json.load(answer)
+
+    def wait_until_nothing_is_held(self, seconds: float = 60) -> None:
+        """Until a server that runs ``WATCHED`` has freed all that was made from uploads."""
+        end = time.monotonic() + seconds
+        while held := self.watched()["held"]:
+            assert time.monotonic() < end, held
+            time.sleep(0.2)
 
 
 def free_port() -> int:
@@ -57,7 +71,7 @@ def running_server(
     log = folder / "server.log"
     # the repository's own networks and results, not those that someone trained into this checkout
     places = {"COVID_STORE": f"sqlite:///{folder / 'store.sqlite'}", "COVID_NETWORKS": str(REPOSITORY / "trained")}
-    places["COVID_DATA"] = ""
+    places |= {"COVID_DATA": "", "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, *program, "--server.port", str(port), "--server.address", "127.0.0.1", *settings]
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from serving import REPOSITORY, Server, running_server
+from serving import REPOSITORY, WATCHED, Server, running_server
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from visitor import Visitor, ask, elements, visitor
@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from covid_core.data.slices import MAX_BYTES
 
 ACCEPT = "I understand"
+GRACE_SECONDS = 3.0  # of watched.py
 RAISES = """
 import streamlit as st
 from streamlit.starlette import App
@@ -35,7 +36,7 @@ else:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("server")) as shared:
+    with running_server(tmp_path_factory.mktemp("server"), program=WATCHED) as shared:
         yield shared
 
 
@@ -111,6 +112,30 @@ def test_a_session_fills_up_and_has_room_again_when_a_file_is_removed(tab):
     assert "256 MiB" in answers[-1][1]
     assert tab.put(b"", file="file-0", method="DELETE")[0] == 204
     assert tab.put(data, file="file-9")[0] == 204
+
+
+def test_a_file_is_parsed_in_memory(server, tab):
+    accepted(tab)
+    before = len(server.watched()["written"])
+    assert tab.put(bytes(8 * 2**20))[0] == 204
+    assert server.watched()["written"][before:] == []
+    assert server.watched()["held"]["UploadedFileRec"] >= 1
+
+
+def test_the_files_of_a_closed_tab_are_freed_and_those_of_an_interrupted_one_are_kept(server):
+    with visitor(server.url) as tab:
+        accepted(tab)
+        assert tab.put(b"slice")[0] == 204
+    with visitor(server.url, session=tab.session) as again:
+        again.run()
+        assert again.session == tab.session
+        time.sleep(2 * GRACE_SECONDS)
+        assert server.watched()["held"]["UploadedFileRec"] >= 1
+        assert again.put(b"slice")[0] == 204
+    server.wait_until_nothing_is_held()
+    with visitor(server.url) as other:
+        other.run()
+        assert other.put(b"slice", session=tab.session)[0] == 403
 
 
 def test_no_visitor_empties_the_caches_of_all_or_asks_for_the_checkout(server, tab):
@@ -193,7 +218,7 @@ def test_a_failure_leaves_its_kind_and_place_in_the_log_and_its_message_nowhere(
     script = tmp_path / "raises.py"
     script.write_text(RAISES)
     options = ("-m", "streamlit", "run", str(script))
-    with running_server(tmp_path, program=options, environment={"PYTHONPATH": str(REPOSITORY)}) as server:
+    with running_server(tmp_path, program=options) as server:
         with visitor(server.url) as tab:
             shown = elements(tab.run(), "exception")
         log = server.log.read_text()

@@ -91,13 +91,16 @@ class Visitor:
 
 
 @contextmanager
-def visitor(url: str, origin: str | None = None, cookies: dict[str, str] | None = None) -> Iterator[Visitor]:
+def visitor(
+    url: str, origin: str | None = None, cookies: dict[str, str] | None = None, session: str | None = None
+) -> Iterator[Visitor]:
     """A tab that has connected.
 
     Args:
         url: Of the server.
         origin: The page that connects; by default the server's own.
         cookies: Those that the browser has beside the token against forged requests.
+        session: That of a tab whose connection was interrupted.
     """
     _, _, headers = ask(url, "GET", "/_stcore/health")
     token = headers["set-cookie"].partition(";")[0].partition("=")[2]
@@ -105,7 +108,7 @@ def visitor(url: str, origin: str | None = None, cookies: dict[str, str] | None 
     with connect(
         f"ws{url.removeprefix('http')}/_stcore/stream",
         origin=origin or url,
-        subprotocols=["streamlit", token],
+        subprotocols=["streamlit", token, *([session] if session else [])],
         additional_headers={"Cookie": _cookie_header(cookies)},
         max_size=None,
         open_timeout=SECONDS,
