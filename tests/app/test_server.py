@@ -163,9 +163,8 @@ def test_a_message_above_the_limits_ends_the_connection(server, tab):
     with visitor(server.url) as other:
         with contextlib.suppress(ConnectionClosed):
             other.socket.send(bytes(65 * 2**20))  # of a message
-        with pytest.raises(ConnectionClosed) as closed:
+        with pytest.raises(ConnectionClosed):  # before its reason can be read, or after
             other.receive()
-    assert closed.value.rcvd.code == 1009
 
 
 @pytest.mark.parametrize("origin", ["https://elsewhere.example", "http://127.0.0.1:1", "null"])
