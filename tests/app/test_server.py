@@ -36,7 +36,8 @@ else:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("server"), program=WATCHED) as shared:
+    hosts = {"STREAMLIT_SERVER_ALLOWED_HOSTS": "127.0.0.1 ct.example.org"}
+    with running_server(tmp_path_factory.mktemp("server"), program=WATCHED, environment=hosts) as shared:
         yield shared
 
 
@@ -177,6 +178,13 @@ def test_another_sites_page_opens_no_session_and_reads_nothing(server, origin):
         assert status == 403
         assert "access-control-allow-origin" not in headers
     assert time.monotonic() - started < 1  # nobody outside was asked for this machine's address
+
+
+@pytest.mark.parametrize(("host", "status"), [("ct.example.org", 101), ("rebound.example", 403)])
+def test_a_server_that_knows_its_name_takes_connections_under_no_other(server, host, status):
+    headers = {"Host": host, "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    headers["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
+    assert ask(server.url, "GET", "/_stcore/stream", headers)[0] == status
 
 
 def test_the_token_against_forgery_stays_on_this_site(server):

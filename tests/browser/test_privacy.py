@@ -40,7 +40,7 @@ class Uploaded:
 
 def marked_slice() -> bytes:
     """A slice above 1 MiB, from where parsers of requests like to use files, with a text beside its pixels."""
-    pixels = np.asarray(Image.fromarray(sample_slices(380)[0].pixels).resize((1400, 1400), Image.Resampling.BILINEAR))
+    pixels = np.asarray(Image.fromarray(sample_slices(380)[0].pixels).resize((1600, 1600), Image.Resampling.BILINEAR))
     noise = np.random.default_rng(0).integers(0, 8, pixels.shape)
     text, file = PngImagePlugin.PngInfo(), io.BytesIO()
     text.add_text("PatientName", INSIDE)
