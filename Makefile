@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 BENCHMARK_VENV ?= .venv-benchmark
 PORT ?= 8501
 
-.PHONY: run test test-slow lint format screenshots benchmark-environment clean
+.PHONY: run test test-slow lint audit hosted-check format screenshots benchmark-environment clean
 
 run: $(VENV)/requirements.stamp
 	$(BIN)/streamlit run app.py --server.port $(PORT) --server.address localhost
@@ -23,9 +23,20 @@ test: $(VENV)/requirements-dev.stamp $(VENV)/browser.stamp
 test-slow: $(VENV)/requirements-dev.stamp
 	$(BIN)/python -m pytest -n 2 -m slow tests/unit tests/app
 
-lint: $(VENV)/requirements-dev.stamp
+lint: $(VENV)/requirements-dev.stamp audit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
+
+# Known vulnerabilities of what is installed. Not part of make test: it asks the network, and its answer changes by itself.
+# make audit AUDIT=--required fails where the advisories cannot be reached.
+audit: $(VENV)/requirements-dev.stamp
+	@$(BIN)/pip-audit --local --format json --progress-spinner off --timeout 15 2>/dev/null \
+		| $(BIN)/python .ci/audit.py $(AUDIT)
+
+# The image's steps without a container engine; see benchmarks/hosted.py.
+hosted-check: $(VENV)/requirements-dev.stamp
+	$(BIN)/python -m benchmarks.hosted
 
 format: $(VENV)/requirements-dev.stamp
 	$(BIN)/ruff check --fix .
@@ -49,7 +60,7 @@ $(VENV)/requirements.stamp: requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/requirements-dev.stamp: requirements-dev.txt requirements.txt | $(VENV)/bin/python
+$(VENV)/requirements-dev.stamp: requirements-dev.txt requirements-hosted.txt requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/requirements.stamp
 

@@ -39,3 +39,7 @@ class TimeLimitError(CovidCoreError):
 
 class StudyError(CovidCoreError):
     """A study of maps whose networks, slices or settings do not fit together."""
+
+
+class AccessError(CovidCoreError):
+    """A login that is wanted and cannot be offered."""

@@ -20,6 +20,7 @@ class Settings:
         cache_folder: Decoded data sets (``COVID_CACHE``).
         data_folders: Data sets whose slices the pages may show: folders, tables or packed files (``COVID_DATA``,
             separated like PATH).
+        login_required: Whether nobody may come in without a login (``COVID_LOGIN=required``).
     """
 
     store_url: str
@@ -27,6 +28,7 @@ class Settings:
     results_folder: Path
     cache_folder: Path
     data_folders: tuple[Path, ...]
+    login_required: bool
 
     @classmethod
     def from_environment(cls, environment: dict[str, str] | None = None) -> Settings:
@@ -40,4 +42,6 @@ class Settings:
             results_folder=Path(env.get("COVID_RESULTS") or REPOSITORY / "results" / "measured"),
             cache_folder=Path(env.get("COVID_CACHE") or REPOSITORY / "runs" / "cache"),
             data_folders=tuple(Path(one) for one in env.get("COVID_DATA", "").split(os.pathsep) if one),
+            # whatever else somebody writes there to ask for a login must not be read as no
+            login_required=env.get("COVID_LOGIN", "optional") not in ("", "optional"),
         )

@@ -1,4 +1,4 @@
-"""The frame around every page: the page list, the disclaimer to accept once a session, the sidebar."""
+"""The frame around every page: the page list, the login where one is asked for, the disclaimer, the sidebar."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import importlib
 import threading
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from covid_core.settings import REPOSITORY
 from covid_core.ui.choices import arrive
+from covid_core.ui.doors import doors
+from covid_core.ui.errors import shown_errors
+from covid_core.ui.login import draw_login, draw_logout, logged_in
 
 NAME = "COVID-19 CT Explorer"
 DISCLAIMER = """
@@ -76,18 +80,23 @@ def navigation() -> st.Page:
     )
 
 
-def accepted() -> bool:
-    """Whether the disclaimer was accepted in this session."""
-    return st.session_state.get(_ACCEPTED, False)
+def admitted() -> bool:
+    """Whether this visitor has passed the gate: logged in, where that is asked for, and the disclaimer accepted."""
+    with shown_errors():
+        return logged_in() and st.session_state.get(_ACCEPTED, False)
 
 
 def gate(title: str) -> None:
-    """Draw the frame with the disclaimer in place of the page.
+    """Draw the frame with the login, or else the disclaimer, in place of the page.
 
     Args:
         title: The page's heading.
     """
     _shell(title)
+    if not logged_in():
+        with st.container(border=True, key="login", width=760):
+            draw_login()
+        return
     with st.container(border=True, key="disclaimer", width=760):
         st.subheader("Before you start", anchor=False)
         st.markdown(DISCLAIMER)
@@ -96,7 +105,7 @@ def gate(title: str) -> None:
 
 
 def frame(title: str, lead: str) -> None:
-    """Draw what every page starts with; until the disclaimer is accepted the page ends here.
+    """Draw what every page starts with; for a visitor who has not passed the gate the page ends here.
 
     Args:
         title: The page's heading.
@@ -107,7 +116,7 @@ def frame(title: str, lead: str) -> None:
     if _ROUTED not in st.session_state:
         navigation()
         st.rerun()
-    if not accepted():
+    if not admitted():
         gate(title)
         st.stop()
     arrive(title)
@@ -123,12 +132,14 @@ def _shell(title: str) -> None:
             "Research software, not a medical device. Networks and protocol follow Garg et al., "
             "[arXiv 2012.11860](https://arxiv.org/abs/2012.11860)."
         )
+        draw_logout()
     st.badge("Research software, not a medical device: nothing here may guide the care of a patient", color="gray")
     st.title(title, anchor=False)
 
 
 def _accept() -> None:
     st.session_state[_ACCEPTED] = True
+    doors().open(get_script_run_ctx().session_id)
 
 
 @st.cache_resource(show_spinner=False)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from serving import Server, running_server
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 VIEWPORT = {"width": 1440, "height": 1500}
 CHROMIUM_FLAGS = [
     "--headless",
@@ -31,58 +24,6 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--force-color-profile=srgb",
 ]
-
-
-@dataclass
-class Server:
-    """A running dashboard."""
-
-    process: subprocess.Popen
-    url: str
-    log: Path
-
-    def loaded(self, library: str) -> bool:
-        """Whether the process has mapped a library's file into memory."""
-        return library in Path(f"/proc/{self.process.pid}/maps").read_text()
-
-
-@contextlib.contextmanager
-def running_server(folder: Path) -> Iterator[Server]:
-    """Serves the dashboard as a fresh clone would, with a store of its own, until the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = folder / "server.log"
-    # the repository's own networks and results, not those that someone trained into this checkout
-    places = {"COVID_STORE": f"sqlite:///{folder / 'store.sqlite'}", "COVID_NETWORKS": str(REPOSITORY / "trained")}
-    places["COVID_DATA"] = ""
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [*command, "--server.address", "127.0.0.1"],
-            cwd=REPOSITORY,
-            env=os.environ | places,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_healthy(process, url, log)
-            yield Server(process, url, log)
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def _wait_until_healthy(process: subprocess.Popen, url: str, log: Path, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:
-            if answer.status == 200:
-                return
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < end, log.read_text()
-        time.sleep(0.1)
 
 
 @pytest.fixture
