@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import itertools
+import subprocess
+import sys
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,8 @@ from covid_core.data.places import Place, gaps, in_order, natural, without_doubl
 from covid_core.data.series import Found, NamedFile, arrange, read_files, read_series, told
 from covid_core.data.slices import Slice
 from covid_core.errors import SliceError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def files(contents: dict[str, bytes]) -> list[NamedFile]:
@@ -283,6 +288,16 @@ def test_pictures_come_by_name():
     (series,) = arrange(found)
     assert [one.name for one in series.slices] == ["s1.png", "s9.png", "s10.png"]
     assert series.warnings == ()
+
+
+def test_decoders_are_loaded_only_for_the_files_that_need_them():
+    code = (
+        "import sys, covid_core.data.series\n"
+        "slow = {'pydicom', 'nibabel', 'imagecodecs', 'streamlit'} & set(sys.modules)\n"
+        "sys.exit(f'imported {slow}' if slow else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # --------------------------------------------------------------------------------------------------------- real files
