@@ -102,6 +102,11 @@ def _slice(file: DicomFile, index: int) -> Slice:
     if file.parts.syntax in LOSSY:
         warnings.append("The picture was compressed with losses: its values are not exactly those of the scanner.")
     hounsfield = _hounsfield(stored, padded, header, frame, warnings)
+    if hounsfield is None and header.captured:
+        raise SliceError(
+            "Expected a CT slice as the scanner stored it. By its tags this is a screen capture or a report in the "
+            "form of a picture. Choose the files of the CT series itself."
+        )
     if hounsfield is None:
         pixels = _without_units(stored, padded, header)
     else:

@@ -81,13 +81,19 @@ def _read_parts(data: bytes, wanted: frozenset[int]) -> DicomParts:
         syntax = _uid(elements.get(0x00020010))
     if syntax is None:  # files from before there were heads, and those that lost it
         little = not data[start:].startswith(b"\x00\x08")
-        explicit = re.match(rb"[A-Z]{2}", data[start + 4 : start + 6]) is not None
-        syntax = (EXPLICIT if explicit else IMPLICIT) if little else BIG_ENDIAN
+        syntax = (EXPLICIT if _names_types(data, start) else IMPLICIT) if little else BIG_ENDIAN
     if syntax == DEFLATED:
         data, start = _inflated(data[start:]), 0
-    walk = _Walk(data, syntax != IMPLICIT, syntax != BIG_ENDIAN, wanted)
+    # some files name types although their head denies it; the other way round, each element shows it by itself
+    explicit = syntax != IMPLICIT or _names_types(data, start)
+    walk = _Walk(data, explicit, syntax != BIG_ENDIAN, wanted)
     elements, _ = walk.data_set(start, len(data), 0)
     return DicomParts(syntax, elements, walk.pixels, tuple(walk.fragments))
+
+
+def _names_types(data: bytes, start: int) -> bool:
+    """Whether the first element has a type where one of the implicit kind would have a length of 16,000 and more."""
+    return re.match(rb"[A-Z]{2}", data[start + 4 : start + 6]) is not None
 
 
 def _uid(value: bytes | list | None) -> str | None:
@@ -158,9 +164,12 @@ class _Walk:
                 break
             if tag in (_ITEM_END, _SEQUENCE_END):
                 return found, value
-            if length == _UNDEFINED and tag == PIXELS and depth == 0:
-                position = self._read_fragments(value)
-            elif length == _UNDEFINED or (tag in self._wanted and kind == b"SQ"):
+            if tag == PIXELS and depth == 0:  # everything wanted stands in front of it, behind it often padding
+                self._read_pixels(value, length)
+                return found, end
+            if length == _UNDEFINED and group is not None:
+                raise damaged("its head is not in order")
+            if length == _UNDEFINED or (tag in self._wanted and kind == b"SQ"):
                 keep = tag in self._wanted
                 items, position = self._sequence(value, end, length, kind, depth, keep)
                 if keep:
@@ -169,9 +178,7 @@ class _Walk:
                 position = value + length
                 if position > end:
                     raise _truncated()
-                if tag == PIXELS and depth == 0:
-                    self.pixels = memoryview(self._data)[value:position]
-                elif tag in self._wanted:
+                if tag in self._wanted:
                     found.setdefault(tag, self._data[value:position])
         return found, position
 
@@ -221,18 +228,24 @@ class _Walk:
         self._explicit = explicit
         return items, position
 
-    def _read_fragments(self, position: int) -> int:
-        while True:
-            tag, _, length, value = self._head(position)
-            if tag == _SEQUENCE_END:
-                return value
-            self._left -= 1
-            if tag != _ITEM or length == _UNDEFINED or self._left < 0:
-                raise damaged("its compressed pixels are not in order")
-            if value + length > len(self._data):
+    def _read_pixels(self, position: int, length: int) -> None:
+        """Keep pixels of known length as they are, compressed ones piece by piece."""
+        if length != _UNDEFINED:
+            if position + length > len(self._data):
                 raise _truncated()
-            self.fragments.append(self._data[value : value + length])
-            position = value + length
+            self.pixels = memoryview(self._data)[position : position + length]
+            return
+        while True:
+            tag, _, size, value = self._head(position)
+            if tag == _SEQUENCE_END:
+                return
+            self._left -= 1
+            if tag != _ITEM or size == _UNDEFINED or self._left < 0:
+                raise damaged("its compressed pixels are not in order")
+            if value + size > len(self._data):
+                raise _truncated()
+            self.fragments.append(self._data[value : value + size])
+            position = value + size
 
 
 SHARED_GROUPS, FRAME_GROUPS = 0x52009229, 0x52009230

@@ -61,9 +61,10 @@ OTHER_CLASSES = {
 """Kinds of objects whose modality is known where the tag itself is missing."""
 
 CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
-"""Secondary capture and its relatives: screenshots, dose reports, scanned paper."""
+"""Secondary capture and, with a dot behind it, its relatives: screenshots, dose reports, scanned paper. Some programs
+write slices of CT like this too, which then have Hounsfield units."""
 
-CHEST_WORDS = ("CHEST", "THORA", "TORAX", "LUNG", "PULM", "MEDIAST", "TRUNK", "WHOLEBODY")
+CHEST_WORDS = ("CHEST", "THORA", "TORAX", "LUNG", "PULM", "MEDIAST", "TRUNK", "TORSO", "BODY", "BRUST", "POITRINE")
 """One of them is in every name of a body part that holds the lungs; the abdomen may be named beside it."""
 
 SCOUTS = frozenset(("LOCALIZER", "LOCALISER", "SCOUT", "TOPOGRAM", "SCANOGRAM", "SURVIEW"))
@@ -111,6 +112,7 @@ class DicomHeader:
         signed: Whether values have a sign.
         inverted: MONOCHROME1: low values are meant to be bright.
         padding: Lowest and highest stored value that stand for no picture, or None.
+        captured: Whether the file is a secondary capture.
         units: What rescaled values are: ``"HU"``, ``""`` where it is not said, or something else.
         series: Digest of the series' UID and the slices' plane, ``UNNAMED`` where there is no UID.
         number: The slice's number, or None.
@@ -126,6 +128,7 @@ class DicomHeader:
     signed: bool
     inverted: bool
     padding: tuple[int, int] | None
+    captured: bool
     units: str
     series: str
     number: int | None
@@ -175,6 +178,7 @@ def read_header(parts: DicomParts) -> DicomHeader:
         signed=signed,
         inverted=tags.text(PHOTOMETRIC) == "MONOCHROME1",
         padding=_padding(tags, signed),
+        captured=f"{tags.text(SOP_CLASS)}.".startswith(f"{CAPTURES}."),
         units=tags.text(RESCALE_TYPE),
         series=_series(tags, frames[0].orientation),
         number=_whole(tags.numbers(NUMBER)),
@@ -252,11 +256,6 @@ def _judge_kind(tags: _Tags) -> list[str]:
         what = MODALITIES.get(named, "another kind of picture")
         raise SliceError(
             f"Expected a CT slice. By its tags this DICOM file is {what}. Choose the CT series of the scan."
-        )
-    if sop_class.startswith(CAPTURES):
-        raise SliceError(
-            "Expected a CT slice as the scanner stored it. By its tags this is a screen capture or a report in the "
-            "form of a picture. Choose the files of the CT series itself."
         )
     if SCOUTS & {part.strip() for part in tags.text(IMAGE_TYPE).split("\\")}:
         raise SliceError(

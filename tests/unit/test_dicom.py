@@ -269,7 +269,8 @@ def test_a_deflated_bomb_is_bounded(monkeypatch):
         ({"Modality": "DX"}, "an X-ray picture"),
         ({"Modality": "QQ"}, "another kind of picture"),
         ({"Modality": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4"}, "magnetic resonance"),
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "screen capture"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "RescaleIntercept": 0}, "screen capture"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7.2", "RescaleIntercept": None}, "screen capture"),
         ({"BodyPartExamined": "HEAD"}, "another part of the body"),
         ({"BodyPartExamined": "ABDOMENPELVIS"}, "another part of the body"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localiser"),
@@ -299,6 +300,28 @@ def test_what_is_no_axial_chest_ct_is_refused_by_its_tags(tags, words):
 @pytest.mark.parametrize("part", ["CHEST", "THORAX", "LUNG", "CHESTABDPELVIS", "CHEST_TO_PELVIS", "", None])
 def test_every_name_of_the_chest_is_accepted(part):
     assert read_slice(dicom(BodyPartExamined=part)).warnings == ()
+
+
+def test_a_slice_that_another_program_wrote_as_a_capture_is_read_if_it_has_units():
+    result = read_slice(dicom(SOPClassUID="1.2.840.10008.5.1.4.1.1.7"))
+    np.testing.assert_array_equal(result.hounsfield, chest())
+
+
+def test_what_follows_the_pixels_is_not_looked_at():
+    np.testing.assert_array_equal(read_slice(dicom() + b"\x12\x34garbage" * 50).hounsfield, chest())
+
+
+def test_a_head_that_is_wrong_about_named_types_is_not_believed():
+    data = dicom()
+    changed = data.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0\0\0")
+    assert changed != data
+    np.testing.assert_array_equal(read_slice(changed).hounsfield, chest())
+    one = data_set(chest())
+    one.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    data = encoded(one)
+    changed = data.replace(b"UI\x12\x001.2.840.10008.1.2\0", b"UI\x14\x001.2.840.10008.1.2.1\0")
+    assert changed != data
+    np.testing.assert_array_equal(read_slice(changed).hounsfield, chest())
 
 
 def test_a_tilted_gantry_is_read_with_a_word():
