@@ -220,14 +220,14 @@ class _Reader:
     refusals: list[Refusal] = field(default_factory=list)
     candidates: list[_Candidate] = field(default_factory=list)
 
-    def survey(self, file: NamedFile, within: bool = False) -> None:
+    def survey(self, file: NamedFile) -> None:
         """Take a picture at once, note what a scan holds, open an archive."""
         name = base_name(file.name)
         try:
             data = self._load(file)
-            if is_zip(data) and not within:
-                for member in open_zip(data, self.max_bytes):
-                    self.survey(NamedFile(member.name, member.load, file.source), within=True)
+            if is_zip(data):
+                for member in open_zip(data, self.max_bytes):  # whose members refuse to be archives
+                    self.survey(NamedFile(member.name, member.load, file.source))
                 return
             kind = sniff(data)
             if kind == "DICOM":
