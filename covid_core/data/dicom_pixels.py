@@ -32,6 +32,7 @@ MOST_TILES = 4096
 """Of a JPEG 2000 picture; scanners write one or a few dozen, and each costs memory of its own."""
 
 _JPEG_FRAMES = frozenset((0xC0, 0xC1, 0xC2, 0xC3, 0xF7))  # baseline, extended, progressive, lossless, JPEG-LS
+_JPEG_SEGMENTS = frozenset((0xC4, 0xDB, 0xDD, 0xF8, 0xFE, *range(0xE0, 0xF0)))  # tables, comments, applications
 
 
 def check_pixels(parts: DicomParts, header: DicomHeader) -> None:
@@ -168,26 +169,31 @@ def _run_lengths(data: bytes, header: DicomHeader) -> np.ndarray:
 
 
 def _jpeg_size(data: bytes, header: DicomHeader) -> tuple[int, int] | None:
-    """Rows and columns by the frame header of JPEG or JPEG-LS (ITU T.81 and T.87), if there is one grey component."""
+    """Rows and columns by the frame header of JPEG or JPEG-LS (ITU T.81 and T.87), if there is one grey component.
+
+    Whatever a decoder may read in another way than this walk does, such as bytes between segments, gives None.
+    """
     position = 2
-    while data[:2] == b"\xff\xd8" and position + 9 < len(data):
-        if data[position] != 0xFF:
-            return None
+    while data[:2] == b"\xff\xd8" and data[position : position + 1] == b"\xff":
         marker = data[position + 1]
         if marker == 0xFF:  # fill
             position += 1
-            continue
-        if marker in _JPEG_FRAMES:
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD7:  # these stand alone
+            position += 2
+        elif marker in _JPEG_FRAMES:
             bits, rows, columns, components = struct.unpack_from(">BHHB", data, position + 4)
             return (rows, columns) if components == 1 and bits <= header.allocated else None
-        position += 2 + struct.unpack_from(">H", data, position + 2)[0]
+        elif marker in _JPEG_SEGMENTS:
+            position += 2 + struct.unpack_from(">H", data, position + 2)[0]
+        else:
+            return None
     return None
 
 
 def _jpeg_2000_size(data: bytes, header: DicomHeader) -> tuple[int, int] | None:
     """Rows and columns by the SIZ segment of JPEG 2000 (ITU T.800), if there is one component in few tiles."""
-    start = data.find(b"\xff\x4f\xff\x51", 0, 1024)  # a box may lie around the code stream
-    if start < 0 or len(data) < start + 45:
+    start = _code_stream(data)
+    if data[start : start + 4] != b"\xff\x4f\xff\x51":
         return None
     right, bottom, left, top, tile_width, tile_height = struct.unpack_from(">6I", data, start + 8)
     components, bits, step_x, step_y = struct.unpack_from(">HBBB", data, start + 40)
@@ -195,6 +201,20 @@ def _jpeg_2000_size(data: bytes, header: DicomHeader) -> tuple[int, int] | None:
     one = components == 1 and (bits & 127) + 1 <= header.allocated and (step_x, step_y) == (1, 1)
     few = tile_width and tile_height and (rows // tile_height + 2) * (columns // tile_width + 2) <= MOST_TILES
     return (rows, columns) if one and few else None
+
+
+def _code_stream(data: bytes) -> int:
+    """Where the code stream begins: at once, as the standard wants it, or in a box of the JP2 file format."""
+    position = 0
+    if data[4:8] == b"jP  ":
+        while data[position + 4 : position + 8] != b"jp2c":
+            (length,) = struct.unpack_from(">I", data, position)
+            if length < 8:  # to the end, of 64 bits, or none
+                return len(data)
+            position += length
+        (length,) = struct.unpack_from(">I", data, position)
+        position += 16 if length == 1 else 8
+    return position
 
 
 def _run_lengths_size(data: bytes, header: DicomHeader) -> tuple[int, int] | None:

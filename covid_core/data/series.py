@@ -35,6 +35,9 @@ MAX_SERIES_PIXELS = MAX_SLICES * 512 * 512
 MAX_FILE_BYTES = 128 * 2**20
 """Largest archive, volume or multi-frame file."""
 
+MOST_SURVEYED = 20_000
+"""Slices that an upload may name before those that are kept are chosen; a file may name thousands in little space."""
+
 MANY_GAPS = 3
 
 
@@ -219,11 +222,16 @@ class _Reader:
     notes: dict[str, list[str]] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     candidates: list[_Candidate] = field(default_factory=list)
+    surveyed: int = 0
 
     def survey(self, file: NamedFile) -> None:
         """Take a picture at once, note what a scan holds, open an archive."""
         name = base_name(file.name)
         try:
+            if self.surveyed > MOST_SURVEYED:
+                raise SliceError(
+                    f"Expected at most {MOST_SURVEYED:,} slices in an upload. Choose one series of the scan."
+                )
             data = self._load(file)
             if is_zip(data):
                 for member in open_zip(data, self.max_bytes):  # whose members refuse to be archives
@@ -233,11 +241,11 @@ class _Reader:
             if kind == "DICOM":
                 opened = open_dicom(data, name, self.max_pixels)
                 size = opened.header.rows * opened.header.columns
-                self.candidates.append(_Candidate(file, name, opened.places, size, is_volume=False))
+                self._note(_Candidate(file, name, opened.places, size, is_volume=False))
             elif kind == "NIfTI":
                 volume = open_volume(data, name, self.max_pixels)
                 size = volume.shape[volume.axes[0]] * volume.shape[volume.axes[1]]
-                self.candidates.append(_Candidate(file, name, volume.places, size, is_volume=True))
+                self._note(_Candidate(file, name, volume.places, size, is_volume=True))
             else:
                 self._take_picture(data, name, file.source)
         except SliceError as refusal:
@@ -257,6 +265,10 @@ class _Reader:
                     self._read_dicom(candidate, data, frames)
             except SliceError as refusal:
                 self.refusals.append(Refusal(candidate.name, refusal, candidate.file.source))
+
+    def _note(self, candidate: _Candidate) -> None:
+        self.candidates.append(candidate)
+        self.surveyed += len(candidate.places)
 
     def _load(self, file: NamedFile) -> bytes:
         data = file.load()
@@ -297,8 +309,9 @@ class _Reader:
             if len(order) < len(group):
                 self.notes.setdefault(key, []).append(_doubles(len(group) - len(order)))
             orders[key] = [indices[index] for index in order]
-        step = 1
-        while step < len(owners) and sum(-(-len(order) // step) for order in orders.values()) > room:
+        longest = max(len(order) for order in orders.values())
+        step = max(1, min(longest, len(owners) // max(1, room)))
+        while step < longest and sum(-(-len(order) // step) for order in orders.values()) > room:
             step += 1
         for key, order in orders.items():
             kept = order[::step][: max(0, room)]

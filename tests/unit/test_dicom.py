@@ -222,6 +222,30 @@ def test_a_compressed_frame_of_another_size_never_reaches_the_decoder(syntax):
     assert "of another size" in refusal(data)
 
 
+@pytest.mark.parametrize(
+    "hidden", [b"\xff\x01", b"\xff\xd0", b"\x00", b"\xff\x00", b"\xff\xc9\x00\x0b\x10\x4e\x20\x4e\x20\x01\x01\x11\x00"]
+)
+def test_a_frame_that_two_readers_may_read_in_two_ways_is_refused(hidden):
+    """A huge frame behind what stands alone or is skipped, then what a careless walk would land on: the stated size."""
+    one = data_set(chest())
+    good = ENCODERS[JPEG + "70"](frames_of(one))
+    huge = bytearray(good)
+    place = good.index(b"\xff\xc3")
+    huge[place + 5 : place + 9] = struct.pack(">HH", 20000, 20000)
+    filler = bytes(0xFFC3 - 100) if hidden == b"\xff\x01" else b""
+    trick = good[:2] + hidden + bytes(huge[place:]) + filler + good[place:]
+    assert "of another size" in refusal(compressed(one, JPEG + "70", [trick]))
+
+
+def test_a_code_stream_is_not_looked_for_in_a_comment():
+    one = data_set(chest())
+    good = imagecodecs.jpeg2k_encode(frames_of(one), level=0, reversible=True, codecformat="j2k")
+    huge = imagecodecs.jpeg2k_encode(np.zeros((600, 600), np.uint16), level=0, reversible=True, codecformat="jp2")
+    box = struct.pack(">I4s", 8 + 60, b"free") + good[:60]
+    trick = huge[:12] + box + huge[12:]
+    assert "of another size" in refusal(compressed(one, JPEG + "90", [trick]))
+
+
 @pytest.mark.parametrize("syntax", [*ENCODERS, RLELossless])
 def test_damaged_frames_give_a_slice_or_a_refusal(syntax):
     one = data_set(chest())

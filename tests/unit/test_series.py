@@ -276,6 +276,15 @@ def _large_scan(count: int):
         yield dicom(units, ImagePositionPatient=[0, 0, -index], InstanceNumber=index)
 
 
+def test_files_that_name_slices_without_end_are_refused(monkeypatch):
+    monkeypatch.setattr("covid_core.data.series.MOST_SURVEYED", 5)
+    frames = np.stack([chest(seed=seed) for seed in range(6)])
+    many = {str(index): encoded(data_set(frames, SeriesInstanceUID=f"1.2.{index}")) for index in range(3)}
+    reading = read_files(files(many))
+    assert len(reading.found) == 6
+    assert [refusal.name for refusal in reading.refusals] == ["1", "2"]
+
+
 def test_a_file_beyond_the_limit_is_refused():
     reading = read_files(files({"1.dcm": dicom()}), max_bytes=1000)
     assert "at most" in str(reading.refusals[0].error)
