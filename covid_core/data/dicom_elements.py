@@ -24,7 +24,7 @@ NATIVE = frozenset((IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN))
 PIXELS = 0x7FE00010
 MAX_ELEMENTS = 200_000
 MAX_DEPTH = 16
-MAX_INFLATED = 256 * 2**20
+MAX_INFLATED = 64 * 2**20
 """Largest data set of a deflated file, in bytes."""
 
 _UNDEFINED = 0xFFFFFFFF

@@ -310,7 +310,7 @@ class _Reader:
                 self.notes.setdefault(key, []).append(_doubles(len(group) - len(order)))
             orders[key] = [indices[index] for index in order]
         longest = max(len(order) for order in orders.values())
-        step = max(1, min(longest, len(owners) // max(1, room)))
+        step = max(1, min(longest, sum(len(order) for order in orders.values()) // max(1, room)))
         while step < longest and sum(-(-len(order) // step) for order in orders.values()) > room:
             step += 1
         for key, order in orders.items():

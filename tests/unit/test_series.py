@@ -241,6 +241,12 @@ def test_of_a_long_series_evenly_spaced_slices_are_taken():
     assert [one.place.frame for one in series.found] == list(range(0, 25, 3))
 
 
+def test_doubles_take_no_room():
+    made = {str(index): data for index, data in enumerate([*scan(6), *scan(6)])}
+    (series,), _ = read_series(files(made), most_slices=6)
+    assert [one.name for one in series.slices] == [str(index) for index in range(6)]
+
+
 def test_room_is_shared_by_scans_and_counts_pixels():
     first = {f"a{index}": data for index, data in enumerate(scan(12, SeriesInstanceUID="1.2.3"))}
     second = {f"b{index}": data for index, data in enumerate(scan(6, SeriesInstanceUID="1.2.4"))}
