@@ -15,6 +15,7 @@ from covid_core.ui.networks import card_details, pick_network, trained_networks
 from covid_core.ui.slices import pick_slice
 from covid_core.ui.tables import probability_text
 from covid_core.ui.track_record import draw_track_record
+from covid_core.ui.windows import draw_slice
 
 frame("Grad-CAM", "Which regions of a slice speak for a class, in the eyes of one network.")
 
@@ -88,7 +89,8 @@ with place.container():
     st.subheader(f"Map for {class_name} at {layer}", anchor=False)
     st.caption("Heat is not lesion: it shows where evidence for a class enters the network's maps at this layer.")
     slice_column, heat_column, overlay_column = st.columns(3)
-    slice_column.image(np.clip(np.rint(chosen.pixels), 0, 255).astype(np.uint8), caption="Slice", width="stretch")
+    with slice_column:
+        draw_slice(chosen)
     height, width = result.maps[0].shape
     heat_column.image(colour(heat), caption=f"Heat map, {height} × {width} before resizing", width="stretch")
     overlay_picture = overlay_column.container()

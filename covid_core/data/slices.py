@@ -1,4 +1,4 @@
-"""A picture file -> one CT slice; every refusal is a ``SliceError`` whose text is fit to be shown to a user."""
+"""A file -> one CT slice; every refusal is a ``SliceError`` whose text is fit to be shown to a user."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def read_slice(
     max_bytes: int = MAX_BYTES,
     max_pixels: int = MAX_PIXELS,
 ) -> Slice:
-    """Read one slice from a PNG, JPEG or TIFF picture.
+    """Read one slice from a PNG, JPEG or TIFF picture, or from a DICOM file of one frame.
 
     The content decides about the format, never the name. Size, shape and completeness are checked before pixels are
     decoded. Grey values are taken as stored: colour profiles and gamma are ignored, so that equal channels give
@@ -102,13 +102,18 @@ def read_slice(
         SliceError: The file cannot be read as one CT slice; the text says what was expected, what came, what to do.
     """
     data = _read_bytes(source, max_bytes)
-    name = _base_name(filename or (source if isinstance(source, str | Path) else getattr(source, "name", "")))
+    name = base_name(filename or (source if isinstance(source, str | Path) else getattr(source, "name", "")))
     file_format = _accepted_format(data, name)
+    if file_format == "DICOM":
+        # builds on this module: imported where it is needed
+        from covid_core.data.dicom import read_single
+
+        return read_single(data, name, max_pixels)
     container = open_container(data, file_format)
-    _check_shape(container, max_pixels)
+    check_shape(container.width, container.height, max_pixels)
     check_complete(container)
     pixels, warnings = _decode(container)
-    _check_contrast(pixels, warnings)
+    warnings += check_contrast(pixels)
     return Slice(
         pixels=_upright(pixels, container.orientation),
         warnings=(*_container_warnings(container, name), *warnings),
@@ -179,7 +184,7 @@ def _read_bytes(source: bytes | Path | str | BinaryIO, max_bytes: int) -> bytes:
     return data
 
 
-def _base_name(name: str | Path) -> str:
+def base_name(name: str | Path) -> str:
     """File name without folders of either kind of system and without control characters."""
     base = re.split(r"[\\/]", str(name))[-1]
     return "".join(character for character in base if character.isprintable())[:255]
@@ -191,25 +196,29 @@ def _named_format(name: str) -> str | None:
 
 
 def _accepted_format(data: bytes, name: str) -> str:
-    """``PNG``, ``JPEG`` or ``TIFF`` by content; everything else is refused by what it is."""
+    """``PNG``, ``JPEG``, ``TIFF`` or ``DICOM`` by content; everything else is refused by what it is."""
     found = sniff(data)
-    if found in ("PNG", "JPEG", "TIFF"):
-        return found
-    if found is not None:
+    if found == "NIfTI":
         raise SliceError(
-            f"Expected a PNG, JPEG or TIFF picture. This is a {found} file, which cannot be read yet. "
-            "Export the slice as an 8-bit PNG, in a lung window, and use that."
+            "Expected a single slice. This is a NIfTI volume of many. Read it with covid_core.data.series.read_files, "
+            "upload it on a page, or export one slice as an 8-bit PNG, in a lung window."
         )
+    if found is not None:
+        return found
     named = _named_format(name)
     despite = f", although its name ends like that of a {named} file" if named else ""
     raise SliceError(
-        f"Expected a PNG, JPEG or TIFF picture. By its content this is {describe(data)}{despite}. "
+        f"Expected a PNG, JPEG or TIFF picture or a DICOM file. By its content this is {describe(data)}{despite}. "
         "Export the slice as an 8-bit PNG and use that."
     )
 
 
-def _check_shape(container: Container, max_pixels: int) -> None:
-    width, height = container.width, container.height
+def check_shape(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    """Check that a picture of this size can be one slice.
+
+    Raises:
+        SliceError: Too many pixels, too few on a side, or a strip.
+    """
     came = f"This picture has {width} × {height}."
     if width * height > max_pixels:
         raise SliceError(
@@ -306,23 +315,30 @@ def _judge_colour(rgb: np.ndarray) -> list[str]:
 
 
 def _from_sixteen_bits(picture: Image.Image, container: Container) -> tuple[np.ndarray, list[str]]:
-    values = np.asarray(picture).astype(np.float32)
+    values = np.asarray(picture).astype(np.float32)  # exact
     transparent = picture.info.get("transparency")
     if container.white_is_zero:  # Pillow inverts 8 bits by itself, 16 bits not
         values = (2**container.bits - 1) - values
-    brightest = int(values.max())
-    bits = next(bits for bits in (8, 12, 16) if brightest < 2**bits)
+    grey, white = unwindowed(values)
     warnings = [
-        f"The picture holds 16-bit values up to {brightest}; 0 to {2**bits - 1} was read as black to white. "
+        f"The picture holds 16-bit values up to {int(values.max())}; 0 to {white} was read as black to white. "
         "If it looks too dark or flat, export it as an 8-bit PNG, in a lung window."
     ]
     if isinstance(transparent, int):
-        values[values == transparent] = 0
+        grey[values == transparent] = 0
         warnings.append("Transparent parts of the picture are read as black.")
-    return values * np.float32(255 / (2**bits - 1)), warnings
+    return grey, warnings
 
 
-def _check_contrast(pixels: np.ndarray, warnings: list[str]) -> None:
+def check_contrast(pixels: np.ndarray) -> list[str]:
+    """Check that float32 ``(H, W)`` in 0-255 shows something.
+
+    Returns:
+        A warning where there are few grey values, or nothing.
+
+    Raises:
+        SliceError: One grey all over.
+    """
     low, high = float(pixels.min()), float(pixels.max())
     if high - low < MIN_CONTRAST:
         raise SliceError(
@@ -331,7 +347,25 @@ def _check_contrast(pixels: np.ndarray, warnings: list[str]) -> None:
         )
     levels = np.count_nonzero(cv2.calcHist([pixels.astype(np.uint8)], [0], None, [256], [0, 256]))
     if levels <= 16:
-        warnings.append(f"The picture has only {levels} grey values, like a mask or a drawing; a CT slice has many.")
+        return [f"The picture has only {levels} grey values, like a mask or a drawing; a CT slice has many."]
+    return []
+
+
+def unwindowed(values: np.ndarray) -> tuple[np.ndarray, int]:
+    """Grey values of integers that are no Hounsfield units and have no window of their own.
+
+    Values up to 255 are kept, up to 4095 they are taken as the 12 bits of a scanner, else as full 16 bits. A fixed
+    range, unlike percentiles, gives neighbouring slices the same brightness.
+
+    Args:
+        values: ``(H, W)``, 0 to 65535.
+
+    Returns:
+        float32 ``(H, W)``, 0-255, neither rounded nor clipped, and the value that was read as white.
+    """
+    brightest = int(values.max())
+    white = next(2**bits - 1 for bits in (8, 12, 16) if brightest < 2**bits)
+    return values.astype(np.float32) * np.float32(255 / white), white
 
 
 def _container_warnings(container: Container, name: str) -> list[str]:

@@ -28,6 +28,7 @@ from covid_core.ui.workbench import turn
 
 NETWORKS_IN_MEMORY = 4  # two pairs; the largest network has a quarter of a gigabyte of weights
 CAMS_PER_NETWORK = 4
+BLOCK = 16  # slices of a series in one batch
 SESSION_MAP_BYTES = 192 * 2**20
 SHARED_MAP_BYTES = 256 * 2**20
 DEPTHS_KEPT = 8
@@ -115,9 +116,10 @@ def cam_layers(layers: tuple[LayerInfo, ...]) -> list[str]:
 
 
 def explain(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index: int) -> CamMaps:
-    """Probabilities and raw Grad-CAM map of one slice, kept in this session with those of its series.
+    """Probabilities and raw Grad-CAM map of one slice, kept in this session with those of its neighbours.
 
-    All slices of a series are computed in one batch at the first of them.
+    A series is computed block by block, ``BLOCK`` slices in one batch at the first of them: a move to the next slice
+    mostly runs no network, and the first look at a long series does not wait for all of it.
 
     Args:
         network: Network and weights.
@@ -133,8 +135,9 @@ def explain(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index
         ModelError: The network gives no finite numbers.
     """
     cam = _warm_cam(_loaded(network), layer)
-    series = _explained(cam, network, network.key, chosen.series, chosen.series.digest, layer, class_index)
-    return series.of(chosen.position)
+    start = chosen.position // BLOCK * BLOCK
+    block = _explained(cam, network, network.key, chosen.series, chosen.series.digest, start, layer, class_index)
+    return block.of(chosen.position - start)
 
 
 def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) -> np.ndarray:
@@ -233,17 +236,19 @@ def seen_by(network: ChosenNetwork, chosen: ChosenSlice) -> np.ndarray:
 
 # What is made from a slice stays in the session's own cache. Slices go by their digest: Streamlit would hash a sample
 # of a large array's values, and two slices that differ elsewhere would get each other's maps.
-@st.cache_data(scope="session", max_entries=8, show_spinner=False)
+@st.cache_data(scope="session", max_entries=32, show_spinner=False)
 def _explained(
     _cam: GradCam,
     _network: ChosenNetwork,
     network_key: str,
     _series: ChosenSeries,
     digest: str,
+    start: int,
     layer: str,
     class_index: int,
 ) -> CamMaps:
-    batch = np.stack([resize_slice(pixels, _network.input_size, _network.interpolation) for pixels in _series.pixels])
+    block = _series.pixels[start : start + BLOCK]
+    batch = np.stack([resize_slice(pixels, _network.input_size, _network.interpolation) for pixels in block])
     with _lock():
         return _cam.explain(batch[..., None], class_index)
 

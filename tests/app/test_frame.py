@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from covid_core.data.series import MAX_FILE_BYTES
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.stem for path in (REPOSITORY / "pages").glob("*.py"))
 RESULTS = [
@@ -78,4 +80,4 @@ for page in {RESULTS}:
 def test_configuration_sends_nothing_away_and_limits_uploads():
     config = tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text())
     assert config["browser"]["gatherUsageStats"] is False
-    assert config["server"]["maxUploadSize"] == 32
+    assert config["server"]["maxUploadSize"] == MAX_FILE_BYTES // 2**20

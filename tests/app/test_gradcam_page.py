@@ -205,6 +205,41 @@ def test_the_generated_series_is_explained_in_one_batch(open_page, trained, monk
     assert batches.count(12) == 2  # the pair, each once: moving the slider runs no network
 
 
+def test_a_dicom_series_is_explained_in_blocks_through_the_lung_window(open_page, trained, monkeypatch):
+    import numpy as np
+    from made_up_scans import chest, scan, zipped
+
+    from covid_core.data.slices import resize_slice
+    from covid_core.data.window import to_grey
+    from covid_core.explain.gradcam import GradCam
+
+    batches = []
+    plain = GradCam.explain
+
+    def watched(self, slices, *arguments, **options):
+        batches.append(np.asarray(slices))
+        return plain(self, slices, *arguments, **options)
+
+    monkeypatch.setattr(GradCam, "explain", watched)
+    app = open_page("gradcam")
+    batches.clear()
+    archive = zipped({f"{number}.dcm": data for number, data in enumerate(scan(18))})
+    app.file_uploader(key="upload").set_value(("scan.zip", archive, "application/zip")).run()
+    assert not app.exception
+    assert app.slider(key="slice_number").value == 10
+    before = probabilities(app), [str(image.value) for image in app.get("image")]
+    app.slider(key="look_level").set_value(400).run()
+    app.button_group(key="look_preset").set_value("Bone").run()
+    assert not app.exception
+    assert probabilities(app) == before[0]
+    changed = [str(image.value) != old for image, old in zip(app.get("image"), before[1], strict=True)]
+    assert changed == [True] + [False] * (len(changed) - 1)  # the slice itself; neither heat map nor overlay
+    app.slider(key="slice_number").set_value(18).run()
+    assert sorted({len(batch) for batch in batches}) == [2, 16]
+    first = next(batch for batch in batches if len(batch) == 16)
+    np.testing.assert_array_equal(first[3, ..., 0], resize_slice(to_grey(chest(seed=3)), 64))
+
+
 def test_taking_the_file_away_takes_the_slice_away(open_page, trained, picture):
     app = open_page("gradcam")
     app.file_uploader(key="upload").set_value(("mine.png", picture, "image/png")).run()
@@ -241,9 +276,9 @@ def test_slices_from_before_a_visit_to_another_page_stay_when_files_come_and_go(
 def test_more_slices_than_a_series_may_hold_are_refused_and_taken_once_there_is_room(
     open_page, trained, picture, monkeypatch
 ):
-    from covid_core.ui import slices
+    from covid_core.ui import uploads
 
-    monkeypatch.setattr(slices, "MOST_SLICES", 2)
+    monkeypatch.setattr(uploads, "MOST_SLICES", 2)
     app = open_page("activations")
     files = [(f"scan-{n}.png", picture, "image/png") for n in (1, 2, 3)]
     app.file_uploader(key="upload").set_value(files).run()

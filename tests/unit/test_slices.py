@@ -347,9 +347,9 @@ def test_a_name_that_promises_more_is_mentioned():
     assert "its name ends like that of a NIfTI" in refusal(b"hello, this is text\n", "volume.nii.gz")
 
 
-def test_real_volumes_and_dicom_are_recognised(shared_data):
-    for file in [*sorted((shared_data / "dicom").rglob("*.dcm"))[:8], *sorted((shared_data / "nifti").iterdir())]:
-        assert ("DICOM" if file.suffix == ".dcm" else "NIfTI") in refusal(file)
+def test_real_volumes_are_recognised(shared_data):
+    for file in sorted((shared_data / "nifti").iterdir()):
+        assert "NIfTI volume of many" in refusal(file)
 
 
 # ------------------------------------------------------------------------------------- refused by size, shape, content
