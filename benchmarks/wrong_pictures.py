@@ -3,7 +3,7 @@ CT. Nothing is downloaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +24,8 @@ PHOTOGRAPHS = (
     *("rocket.jpg", "text.png", "logo.png", "microaneurysms.png", "horse.png", "clock_motion.png", "color.png"),
 )
 CROPS = 6
-SEEDS = 40
+FRESH = 1000
+"""The first seed and the first generated patient that nobody has looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +52,12 @@ def half_of(number: int) -> str:
     return REPORTED if number % 2 else TUNED
 
 
-def generated(seeds: int = SEEDS) -> Iterator[Picture]:
-    """Every kind of ``DRAWN``, once a seed."""
+def generated(seeds: Iterable[int]) -> Iterator[Picture]:
+    """Every kind of ``DRAWN``, once a seed; seeds below ``FRESH`` were looked at while rules were made."""
     for place, (kind, draw) in enumerate(DRAWN.items()):
-        for seed in range(seeds):
+        for seed in seeds:
             pixels = _grey(draw(np.random.default_rng([place, seed])))
-            yield Picture(kind, f"seed {seed}", pixels, half_of(seed))
+            yield Picture(kind, f"seed {seed}", pixels, REPORTED if seed >= FRESH or kind in NEVER_TUNED else TUNED)
 
 
 def photographs() -> Iterator[Picture]:

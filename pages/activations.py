@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from covid_core.ui.admission import admit
 from covid_core.ui.background import start_tensorflow
 from covid_core.ui.choices import choose
 from covid_core.ui.errors import shown_errors
@@ -41,6 +42,8 @@ if view != NETWORKS:
     draw_facts(layer, len(layers))
 
 place = st.empty()  # while the next maps are computed, nothing of the last ones stands
+with shown_errors(), place.container():
+    admit(network, chosen, *([other] if other else []))
 if view == ONE:
     with shown_errors(), place, st.spinner("Computing the maps …"):
         maps = inference.activation_maps(network, chosen, layer.number)

@@ -6,6 +6,7 @@ import streamlit as st
 from covid_core import charts
 from covid_core.charts.maps import readable_map
 from covid_core.explain.heatmap import colour, normalise, overlay, resize_heat
+from covid_core.ui.admission import admit
 from covid_core.ui.background import start_tensorflow
 from covid_core.ui.choices import choose, slide
 from covid_core.ui.errors import shown_errors
@@ -57,6 +58,7 @@ with network_column, shown_errors():
 place = st.empty()
 with shown_errors(), place.container():
     class_index = network.classes.index(class_name)
+    admit(network, chosen)
     inference.warm_up(network, layer)
     with st.spinner("Computing the map …"):
         result = inference.explain(network, chosen, layer, class_index)
