@@ -41,9 +41,9 @@ if view != NETWORKS:
     layer = pick_layer(layers)
     draw_facts(layer, len(layers))
 
-place = st.empty()  # while the next maps are computed, nothing of the last ones stands
-with shown_errors(), place.container():
+with shown_errors():
     admit(network, chosen, *([other] if other else []))
+place = st.empty()  # while the next maps are computed, nothing of the last ones stands
 if view == ONE:
     with shown_errors(), place, st.spinner("Computing the maps …"):
         maps = inference.activation_maps(network, chosen, layer.number)

@@ -54,11 +54,12 @@ with network_column, shown_errors():
             "tied to the class.",
         )
 
+with shown_errors():
+    admit(network, chosen)
 # one place for everything that follows from the slice: while the next map is computed, nothing of the last one stands
 place = st.empty()
 with shown_errors(), place.container():
     class_index = network.classes.index(class_name)
-    admit(network, chosen)
     inference.warm_up(network, layer)
     with st.spinner("Computing the map …"):
         result = inference.explain(network, chosen, layer, class_index)

@@ -31,6 +31,10 @@ WORKING_SIDE = 256
 SEAM_SIDE = 512
 """Longer side in pixels from which a picture is reduced before seams are sought."""
 
+SEAM_LENGTH = 192
+"""Pixels of a seam's length from which it counts in full. Within one pixel an arc looks straight over a share of the
+picture that grows as the root of the number of pixels falls, so shorter seams count less."""
+
 COMMONEST = 8
 """Grey values that a drawing consists of."""
 
@@ -52,7 +56,8 @@ class PictureMeasures:
 
     Args:
         commonest: Share of the pixels that have one of the ``COMMONEST`` most frequent grey values.
-        seam: Share of the picture's height or width over which a straight edge runs through it, above its surroundings.
+        seam: Share of the picture's height or width over which a straight edge runs through it, above its surroundings;
+            less in small pictures.
     """
 
     commonest: float
@@ -97,7 +102,8 @@ def measure_picture(pixels: np.ndarray) -> PictureMeasures:
     counts = np.sort(np.bincount(np.clip(pixels, 0, 255).astype(np.uint8).ravel(), minlength=256))
     reduced = _reduced(np.asarray(pixels, np.float32), SEAM_SIDE)
     return PictureMeasures(
-        commonest=float(counts[-COMMONEST:].sum() / pixels.size), seam=max(_seam(reduced), _seam(reduced.T))
+        commonest=float(counts[-COMMONEST:].sum() / pixels.size),
+        seam=max(_seam(reduced), _seam(reduced.T)),
     )
 
 
@@ -153,7 +159,8 @@ def _seam(picture: np.ndarray) -> float:
     edge = (np.abs(picture[:, 2:] - picture[:, :-2]) > SEAM_STEP).mean(axis=0)
     above = edge - ndimage.median_filter(edge, size=SEAM_SURROUNDINGS)
     margin = int(SEAM_MARGIN * len(above))
-    return float(above[margin : len(above) - margin].max(initial=0.0))
+    scale = min(1.0, len(picture) / SEAM_LENGTH) ** 0.5
+    return float(scale * above[margin : len(above) - margin].max(initial=0.0))
 
 
 def _edge_gradient(grey: np.ndarray, lung: np.ndarray) -> float:
