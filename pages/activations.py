@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from covid_core.ui.admission import admit
 from covid_core.ui.background import start_tensorflow
 from covid_core.ui.choices import choose
 from covid_core.ui.errors import shown_errors
@@ -40,6 +41,8 @@ if view != NETWORKS:
     layer = pick_layer(layers)
     draw_facts(layer, len(layers))
 
+with shown_errors():
+    admit(network, chosen, *([other] if other else []))
 place = st.empty()  # while the next maps are computed, nothing of the last ones stands
 if view == ONE:
     with shown_errors(), place, st.spinner("Computing the maps …"):

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from covid_core.charts.figures import SHARPNESS, as_png, draw_figure
+from covid_core.ui.admission import admit
 from covid_core.ui.choices import choose
 from covid_core.ui.errors import shown_errors
 from covid_core.ui.figure_depth import slices_plan, strip_plan
@@ -29,6 +30,7 @@ figure_name = choose(
 with shown_errors():
     trained = trained_networks()
 plan = FIGURES[figure_name](trained)
+admit(None, *plan.slices)
 
 place = st.empty()
 with shown_errors(), place.container(), st.spinner("Loading the networks; the first one takes some seconds …"):

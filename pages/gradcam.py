@@ -6,6 +6,7 @@ import streamlit as st
 from covid_core import charts
 from covid_core.charts.maps import readable_map
 from covid_core.explain.heatmap import colour, normalise, overlay, resize_heat
+from covid_core.ui.admission import admit
 from covid_core.ui.background import start_tensorflow
 from covid_core.ui.choices import choose, slide
 from covid_core.ui.errors import shown_errors
@@ -54,6 +55,8 @@ with network_column, shown_errors():
             "tied to the class.",
         )
 
+with shown_errors():
+    admit(network, chosen)
 # one place for everything that follows from the slice: while the next map is computed, nothing of the last one stands
 place = st.empty()
 with shown_errors(), place.container():

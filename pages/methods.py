@@ -6,6 +6,7 @@ import streamlit as st
 from covid_core.charts import colour_bar
 from covid_core.explain.heatmap import colour, normalise, overlay, resize_heat
 from covid_core.explain.method_names import METHODS, SCORECAM_CHANNELS
+from covid_core.ui.admission import admit
 from covid_core.ui.background import made, start_tensorflow
 from covid_core.ui.choices import choose, slide
 from covid_core.ui.errors import shown_errors
@@ -38,11 +39,13 @@ with network_column, shown_errors():
     )
     opacity = slide("Opacity of the heat maps", 0.0, 1.0, 0.6, "method_opacity", step=0.05)
 
-place = st.empty()
-with shown_errors(), place.container():
+with shown_errors():
     start_tensorflow()
     from covid_core.ui import method_maps
 
+    admit(network, chosen)
+place = st.empty()
+with shown_errors(), place.container():
     class_index = network.classes.index(class_name)
     raw = made(lambda: method_maps.job(network, chosen, class_index), method_maps.forget)
 

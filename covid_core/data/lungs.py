@@ -37,10 +37,12 @@ class Lungs:
 
     Args:
         mask: bool ``(H, W)``; all False where none were found.
+        body: bool ``(H, W)``: convex outline of the body that they were looked for in; all True where there is none.
         reason: Why none were found; empty where they were.
     """
 
     mask: np.ndarray
+    body: np.ndarray
     reason: str = ""
 
     @property
@@ -68,7 +70,7 @@ def find_lungs(pixels: np.ndarray) -> Lungs:
         raise ValueError("Expected finite grey values 0-255. Received: NaN or infinite values.")
     nothing = np.zeros(grey.shape, bool)
     if np.ptp(grey) < 8:
-        return Lungs(nothing, "The slice is of one grey: there is nothing to tell apart.")
+        return Lungs(nothing, ~nothing, "The slice is of one grey: there is nothing to tell apart.")
     smooth = cv2.GaussianBlur(_at_working_size(grey), (0, 0), SMOOTHING)
     body = _body(smooth)
     # The whole picture's threshold lies between air and tissue unless a crop leaves hardly any air; the body's own
@@ -77,12 +79,11 @@ def find_lungs(pixels: np.ndarray) -> Lungs:
     lungs = np.zeros_like(body)
     for region in _lung_regions(smooth, body, threshold):
         lungs |= _completed(region, smooth, body)
+    outline = _at_size(body, grey.shape)
     if not lungs.any():
-        return Lungs(nothing, "No dark region inside the body is large enough to be a lung.")
+        return Lungs(nothing, outline, "No dark region inside the body is large enough to be a lung.")
     lungs |= _towards_chest_wall(lungs, body)
-    height, width = grey.shape
-    mask = cv2.resize(lungs.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5
-    return Lungs(mask)
+    return Lungs(_at_size(lungs, grey.shape), outline)
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:
@@ -98,6 +99,11 @@ def _at_working_size(grey: np.ndarray) -> np.ndarray:
     scale = WORKING_SIDE / max(grey.shape)
     height, width = (max(16, round(side * scale)) for side in grey.shape)
     return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+
+
+def _at_size(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    height, width = shape
+    return cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5
 
 
 def _body(smooth: np.ndarray) -> np.ndarray:

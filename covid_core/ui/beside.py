@@ -6,6 +6,7 @@ import streamlit as st
 
 from covid_core.explain.heatmap import normalise, overlay, resize_heat
 from covid_core.ui import inference
+from covid_core.ui.admission import admitted
 from covid_core.ui.errors import plain
 from covid_core.ui.networks import ChosenNetwork
 from covid_core.ui.slices import ChosenSlice, pick_second_slice
@@ -26,6 +27,8 @@ def draw_beside(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_i
     other = pick_second_slice()
     if other is None:
         st.caption("Choose a second slice to compare where the maps of both lie.")
+        return
+    if not admitted(other, network):
         return
     class_name = network.classes[class_index]
     strengths = []

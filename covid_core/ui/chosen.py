@@ -35,6 +35,7 @@ class ChosenSlice:
         uploaded: Whether it is the reader's own; generated otherwise.
         series: The slices that it was picked from, at least itself.
         position: Its place among them, from 0.
+        is_chest: Whether it is out of a data set of chest slices, and need not be judged.
     """
 
     title: str
@@ -42,6 +43,7 @@ class ChosenSlice:
     uploaded: bool
     series: ChosenSeries
     position: int = 0
+    is_chest: bool = False
 
     @property
     def pixels(self) -> np.ndarray:

@@ -13,12 +13,16 @@ import pandas as pd
 import streamlit as st
 
 from covid_core.data.slices import resize_slice
+from covid_core.errors import SliceError
 from covid_core.explain import activation_statistics
 from covid_core.explain.activations import ActivationProbe, LayerInfo
 from covid_core.explain.gradcam import CamMaps, GradCam
 from covid_core.explain.graph import same_layer
 from covid_core.models.build import build_model
+from covid_core.models.familiarity import FEATURES
+from covid_core.models.familiarity_files import load_familiarity
 from covid_core.models.library import Card, load_network
+from covid_core.ui.admission import check_picture
 from covid_core.ui.background import Job, made
 from covid_core.ui.map_cache import MapCache
 from covid_core.ui.networks import RANDOM_SEED, ChosenNetwork
@@ -133,7 +137,9 @@ def explain(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index
     Raises:
         LibraryError: Its weights are missing or damaged.
         ModelError: The network gives no finite numbers.
+        SliceError: The slice is refused.
     """
+    _check(network, chosen)
     cam = _warm_cam(_loaded(network), layer)
     start = chosen.position // BLOCK * BLOCK
     block = _explained(cam, network, network.key, chosen.series, chosen.series.digest, start, layer, class_index)
@@ -151,7 +157,9 @@ def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) ->
 
     Raises:
         LibraryError: Its weights are missing or damaged.
+        SliceError: The slice is refused.
     """
+    _check(network, chosen)
     loaded = _loaded(network)
     if chosen.uploaded:
         cache = st.session_state.setdefault(_MAPS, MapCache(SESSION_MAP_BYTES, _lock()))
@@ -165,7 +173,9 @@ def statistics_over_depth(network: ChosenNetwork, chosen: ChosenSlice) -> pd.Dat
 
     Raises:
         LibraryError: Its weights are missing or damaged.
+        SliceError: The slice is refused.
     """
+    _check(network, chosen)
     loaded, seen, lock = _loaded(network), seen_by(network, chosen), _lock()
 
     def work() -> pd.DataFrame:
@@ -193,7 +203,9 @@ def maps_of_layers(network: ChosenNetwork, chosen: ChosenSlice, numbers: Collect
 
     Raises:
         LibraryError: Its weights are missing or damaged.
+        SliceError: The slice is refused.
     """
+    _check(network, chosen)
     loaded = _loaded(network)
     found: dict[int, np.ndarray] = {}
 
@@ -222,11 +234,32 @@ def explain_folds(
 
     Raises:
         LibraryError: Weights that are missing or damaged.
+        SliceError: The slice is refused.
     """
+    _check(network, chosen)
     model = model_of(network)
     return [
         _asked(model, card, f"{card.path} {card.sha256}", chosen, chosen.digest, layer, class_index) for card in cards
     ]
+
+
+def unfamiliar(network: ChosenNetwork, chosen: ChosenSlice) -> str | None:
+    """Why a network is not asked about a slice: it lies further from its training slices than held-out ones do.
+
+    Returns:
+        Sentences; empty where it lies near enough, None where these weights have no such check. Kept in this session.
+
+    Raises:
+        LibraryError: Weights or what is known of the training slices are missing or damaged.
+    """
+    return _familiar(_loaded(network), network, network.key, chosen, chosen.digest) if network.card else None
+
+
+def _check(network: ChosenNetwork, chosen: ChosenSlice) -> None:
+    """Nothing above asks a network before this: the slice is refused here if a page did not do so."""
+    check_picture(chosen)
+    if chosen.uploaded and not chosen.is_chest and unfamiliar(network, chosen):
+        raise SliceError(unfamiliar(network, chosen))
 
 
 def seen_by(network: ChosenNetwork, chosen: ChosenSlice) -> np.ndarray:
@@ -251,6 +284,27 @@ def _explained(
     batch = np.stack([resize_slice(pixels, _network.input_size, _network.interpolation) for pixels in block])
     with _lock():
         return _cam.explain(batch[..., None], class_index)
+
+
+@st.cache_data(scope="session", max_entries=512, show_spinner=False)
+def _familiar(
+    _loaded: LoadedNetwork, _network: ChosenNetwork, network_key: str, _chosen: ChosenSlice, digest: str
+) -> str | None:
+    known = load_familiarity(_network.card)
+    if known is None:
+        return None
+    familiarity, provenance = known
+    with _lock():
+        features = _loaded.probe.maps(seen_by(_network, _chosen), FEATURES)
+    distance = float(familiarity.distances(features[None])[0])
+    if distance <= familiarity.limit:
+        return ""
+    return (
+        f"Expected a slice like those that {_network.spec.name} was trained on: {provenance.percentile:g} % of "
+        f"{provenance.held_out} held-out ones lie within {familiarity.limit:.2f} of them in its features. This one "
+        f"lies at {distance:.2f}. Nothing that this network says of it could be relied on: use a slice in the same "
+        "window, or another network."
+    )
 
 
 @st.cache_data(scope="session", max_entries=64, show_spinner=False)

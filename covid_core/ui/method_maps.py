@@ -12,6 +12,7 @@ import streamlit as st
 from covid_core.data.slices import resize_slice
 from covid_core.explain.agreement import rank_correlation
 from covid_core.explain.method_names import METHODS
+from covid_core.ui.admission import check_picture
 from covid_core.ui.background import Job
 from covid_core.ui.inference import model_of
 from covid_core.ui.networks import ChosenNetwork
@@ -31,7 +32,11 @@ def job(network: ChosenNetwork, chosen: ChosenSlice, class_index: int) -> Job[di
 
     Returns:
         Method to its raw map float32 ``(h, w)``.
+
+    Raises:
+        SliceError: The slice is refused by its picture.
     """
+    check_picture(chosen)
     key = (network.key, chosen.digest, class_index)
     known = st.session_state.get(_JOB)
     if known is None or known[0] != key or known[1].failed:

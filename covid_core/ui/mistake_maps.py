@@ -42,7 +42,7 @@ def overlays(mistakes: Sequence[Mistake], class_index: int) -> tuple[dict[str, n
         inference.warm_up(network, network.spec.cam_layer)
         with st.spinner("Computing the maps …"):
             for position, mistake in enumerate(own):
-                chosen = ChosenSlice(mistake.name, mistake.name, True, series, position)
+                chosen = ChosenSlice(mistake.name, mistake.name, True, series, position, is_chest=True)
                 result = inference.explain(network, chosen, network.spec.cam_layer, class_index)
                 heat = resize_heat(normalise(result.maps[0]), mistake.pixels.shape)
                 pictures[mistake.name] = overlay(mistake.pixels, heat, OPACITY)

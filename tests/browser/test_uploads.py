@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from covid_core.data.phantom import patient_slices
 from covid_core.models.library import list_networks
 from covid_core.settings import REPOSITORY
 
@@ -44,6 +45,11 @@ def huge_png() -> bytes:
 
 def noise_slice() -> bytes:
     return png_of(np.random.default_rng(1).integers(0, 255, (300, 400), dtype=np.uint8))
+
+
+def drawn_slice() -> bytes:
+    """A generated slice that is none of the samples."""
+    return png_of(patient_slices(5, False, slices=1, size=256)[0].pixels)
 
 
 BAD = {
@@ -108,7 +114,7 @@ def test_a_refused_file_after_an_accepted_one_leaves_it_in_place(server, visit):
     values = visit.page.get_by_test_id("stMetricValue")
     picker = visit.page.get_by_role("combobox", name="Slice", exact=True)
     sample = values.all_inner_texts()
-    upload(visit, "noise.png", noise_slice())
+    upload(visit, "mine.png", drawn_slice())
     expect(values.first).not_to_have_text(sample[0], timeout=60_000)
     visit.settle()
     accepted = values.all_inner_texts()
@@ -117,8 +123,18 @@ def test_a_refused_file_after_an_accepted_one_leaves_it_in_place(server, visit):
     visit.settle()
     assert values.all_inner_texts() == accepted
     expect(picker).to_have_value("Uploaded slice")
-    upload(visit, "noise.png", noise_slice())
+    upload(visit, "mine.png", drawn_slice())
     expect(visit.page.get_by_test_id("stAlertContentError")).to_have_count(0, timeout=30_000)
     visit.settle()
     assert values.all_inner_texts() == accepted
     visit.check()
+
+
+def test_a_picture_that_shows_no_chest_gets_its_reason_and_no_probability(server, visit):
+    open_gradcam(server, visit)
+    upload(visit, "noise.png", noise_slice())
+    expect(visit.page.get_by_text("noise.png: refused, no network was asked")).to_be_visible(timeout=60_000)
+    expect(visit.page.get_by_test_id("stAlertContentError").first).to_contain_text("Expected")
+    visit.settle()
+    visit.check()
+    assert visit.page.get_by_test_id("stMetricValue").count() == 0

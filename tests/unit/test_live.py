@@ -56,7 +56,7 @@ def test_likeness_to_random_weights_is_that_of_the_maps(slice_, predict):
 
 
 def test_without_lungs_the_reason_stays(slice_, predict):
-    nothing = Lungs(slice_.lungs & False, "No dark region.")
+    nothing = Lungs(slice_.lungs & False, slice_.lungs | True, "No dark region.")
     found = judge("a", slice_.pixels, true_map(slice_), predict, nothing)
     assert found.lungs_reason == "No dark region."
     assert np.isnan(found.lung_share)
