@@ -15,8 +15,8 @@ from streamlit.starlette import App
 
 from covid_core.data.slices import Slice
 from covid_core.settings import REPOSITORY
+from covid_core.ui.chosen import ChosenSlice
 from covid_core.ui.server import MIDDLEWARE, lifespan
-from covid_core.ui.slices import ChosenSlice
 
 GRACE_SECONDS = 3.0
 

@@ -12,9 +12,9 @@ from covid_core.explain.activations import LayerInfo
 from covid_core.explain.heatmap import colour, overlay, resize_heat
 from covid_core.ui.activation_layers import field_text
 from covid_core.ui.choices import slide
+from covid_core.ui.chosen import ChosenSlice
 from covid_core.ui.excitation import draw_excitation
 from covid_core.ui.networks import ChosenNetwork
-from covid_core.ui.slices import ChosenSlice
 
 COLOURS = "inferno"  # from dark to bright, in grey too; jet is for what the study printed in jet
 

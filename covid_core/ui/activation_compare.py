@@ -13,9 +13,9 @@ from covid_core.models.library import Card
 from covid_core.ui import activation_views as views
 from covid_core.ui import inference
 from covid_core.ui.choices import choose
+from covid_core.ui.chosen import ChosenSlice
 from covid_core.ui.errors import plain
 from covid_core.ui.networks import ChosenNetwork, same_fold
-from covid_core.ui.slices import ChosenSlice
 
 
 def draw_two_slices(network: ChosenNetwork, layer: LayerInfo, chosen: ChosenSlice, other: ChosenSlice) -> None:

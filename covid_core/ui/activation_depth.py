@@ -9,8 +9,8 @@ import streamlit as st
 from covid_core.charts.activations import DEPTH_TITLES, depth_curve
 from covid_core.explain.activations import LayerInfo
 from covid_core.ui import inference
+from covid_core.ui.chosen import ChosenSlice
 from covid_core.ui.networks import ChosenNetwork
-from covid_core.ui.slices import ChosenSlice
 
 
 def draw_depth(network: ChosenNetwork, layer: LayerInfo, chosen: ChosenSlice, other: ChosenSlice | None) -> None:

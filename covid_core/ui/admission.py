@@ -12,9 +12,9 @@ import streamlit as st
 
 from covid_core.data.refusal import judge_picture
 from covid_core.errors import SliceError
+from covid_core.ui.chosen import ChosenSlice
 from covid_core.ui.errors import error_box, plain
 from covid_core.ui.networks import ChosenNetwork
-from covid_core.ui.slices import ChosenSlice
 
 VERDICTS_KEPT = 512
 

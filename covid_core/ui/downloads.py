@@ -13,8 +13,8 @@ from covid_core.explain.gradcam import CamMaps
 from covid_core.explain.heatmap import colour
 from covid_core.explain.report import described_map, described_weights, png, report_zip
 from covid_core.training.devices import facts
+from covid_core.ui.chosen import ChosenSlice
 from covid_core.ui.networks import RANDOM_SEED, ChosenNetwork
-from covid_core.ui.slices import ChosenSlice
 
 
 def draw_downloads(

@@ -15,9 +15,9 @@ from covid_core.errors import CovidCoreError
 from covid_core.explain.evaluation import MEASURES
 from covid_core.explain.live import DRAWS, SHOWN, LiveEvidence
 from covid_core.ui.background import Job
+from covid_core.ui.chosen import ChosenSlice
 from covid_core.ui.errors import error_box, plain
 from covid_core.ui.networks import ChosenNetwork
-from covid_core.ui.slices import ChosenSlice
 
 POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 150.0  # browsers let a page in a hidden tab ask no more than once a minute

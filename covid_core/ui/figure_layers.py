@@ -13,10 +13,10 @@ from covid_core.explain.activation_statistics import channel_difference, channel
 from covid_core.explain.activations import LayerInfo, channel_grid
 from covid_core.models.zoo import ModelSpec
 from covid_core.ui import inference
+from covid_core.ui.chosen import ChosenSlice
 from covid_core.ui.figure_choices import FIRST, MOST_DIFFERENT, STRIP_LAYERS, STRIP_NETWORK, STRONGEST, slice_name
 from covid_core.ui.figure_maps import Observe, empty_tile, slice_tile
 from covid_core.ui.networks import ChosenNetwork
-from covid_core.ui.slices import ChosenSlice
 from covid_core.ui.tables import probability_text
 
 STRIP_CHANNELS = 4

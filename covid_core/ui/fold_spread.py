@@ -13,8 +13,8 @@ from covid_core.explain.heatmap import overlay, resize_heat
 from covid_core.models.library import Card
 from covid_core.ui import inference
 from covid_core.ui.choices import tick
+from covid_core.ui.chosen import ChosenSlice
 from covid_core.ui.networks import ChosenNetwork
-from covid_core.ui.slices import ChosenSlice
 from covid_core.ui.tables import probability_text
 
 OPACITY = 0.6

@@ -24,9 +24,9 @@ from covid_core.models.familiarity_files import load_familiarity
 from covid_core.models.library import Card, load_network
 from covid_core.ui.admission import check_picture
 from covid_core.ui.background import Job, made
+from covid_core.ui.chosen import ChosenSeries, ChosenSlice
 from covid_core.ui.map_cache import MapCache
 from covid_core.ui.networks import RANDOM_SEED, ChosenNetwork
-from covid_core.ui.slices import ChosenSeries, ChosenSlice
 from covid_core.ui.visits import maps_of_layer
 from covid_core.ui.workbench import turn
 

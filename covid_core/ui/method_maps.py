@@ -14,9 +14,9 @@ from covid_core.explain.agreement import rank_correlation
 from covid_core.explain.method_names import METHODS
 from covid_core.ui.admission import check_picture
 from covid_core.ui.background import Job
+from covid_core.ui.chosen import ChosenSlice
 from covid_core.ui.inference import model_of
 from covid_core.ui.networks import ChosenNetwork
-from covid_core.ui.slices import ChosenSlice
 from covid_core.ui.workbench import Shelf, shelf, turn
 
 _JOB = "method_maps_job"

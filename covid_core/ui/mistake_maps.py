@@ -10,9 +10,9 @@ import streamlit as st
 from covid_core.explain.heatmap import normalise, overlay, resize_heat
 from covid_core.models import zoo
 from covid_core.ui import inference
+from covid_core.ui.chosen import ChosenSlice, chosen_series
 from covid_core.ui.mistakes import Mistake
 from covid_core.ui.networks import ChosenNetwork
-from covid_core.ui.slices import ChosenSlice, chosen_series
 
 OPACITY = 0.45
 

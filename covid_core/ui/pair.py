@@ -15,8 +15,8 @@ from covid_core.models.library import Card
 from covid_core.results.published import MEAN_INTENSITIES
 from covid_core.ui import inference
 from covid_core.ui.choices import choose
+from covid_core.ui.chosen import ChosenSlice
 from covid_core.ui.networks import ChosenNetwork, same_fold, untrained_notice
-from covid_core.ui.slices import ChosenSlice
 
 THRESHOLDS = {"Heat": "heat", "Coloured pixel": "pixel"}
 

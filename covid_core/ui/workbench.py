@@ -19,8 +19,8 @@ from covid_core.explain.live import LiveEvidence, judge
 from covid_core.explain.methods import Method, make_method
 from covid_core.explain.randomisation import randomise
 from covid_core.models.library import load_network
+from covid_core.ui.chosen import ChosenSlice
 from covid_core.ui.networks import ChosenNetwork
-from covid_core.ui.slices import ChosenSlice
 
 NETWORKS = 2
 RANDOM_SEED = 1

@@ -367,9 +367,9 @@ def test_a_report_has_the_pictures_and_parameters_and_no_name_of_a_file(trained)
 
     from covid_core.explain.gradcam import CamMaps
     from covid_core.models.library import list_networks
+    from covid_core.ui.chosen import as_chosen
     from covid_core.ui.downloads import map_report
     from covid_core.ui.networks import ChosenNetwork
-    from covid_core.ui.slices import as_chosen
 
     card = list_networks([trained])["EfficientNetB0"][0]
     network = ChosenNetwork(zoo.get("EfficientNetB0"), card)

@@ -104,8 +104,8 @@ def test_a_page_that_forgets_to_look_is_stopped(places, trained, noise):
     from covid_core.errors import SliceError
     from covid_core.models import zoo
     from covid_core.ui import inference, method_maps
+    from covid_core.ui.chosen import as_chosen
     from covid_core.ui.networks import ChosenNetwork
-    from covid_core.ui.slices import as_chosen
 
     network = ChosenNetwork(zoo.get("EfficientNetB0"), list_networks([trained])["EfficientNetB0"][0])
     chosen = as_chosen(read_slice(noise).pixels, "noise.png", uploaded=True)
