@@ -7,9 +7,10 @@ import streamlit as st
 from covid_core.explain.heatmap import normalise, overlay, resize_heat
 from covid_core.ui import inference
 from covid_core.ui.admission import admitted
+from covid_core.ui.chosen import ChosenSlice
 from covid_core.ui.errors import plain
 from covid_core.ui.networks import ChosenNetwork
-from covid_core.ui.slices import ChosenSlice, pick_second_slice
+from covid_core.ui.slices import pick_second_slice
 from covid_core.ui.tables import probability_text
 
 

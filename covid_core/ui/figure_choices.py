@@ -15,8 +15,9 @@ from covid_core.explain.map_pairs import trained_pairs
 from covid_core.models import zoo
 from covid_core.models.library import Card
 from covid_core.ui.choices import choose
+from covid_core.ui.chosen import ChosenSlice, as_chosen
 from covid_core.ui.networks import ChosenNetwork
-from covid_core.ui.slices import ChosenSlice, as_chosen, samples, upload_slices
+from covid_core.ui.slices import samples, upload_slices
 
 STRIP_NETWORK = "ResNet101V2"
 

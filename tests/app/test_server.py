@@ -93,7 +93,7 @@ def test_a_file_over_the_limit_is_refused_before_its_bytes_are_sent(tab, length)
     started = time.monotonic()
     status, text = tab.put(b"", length=length)
     assert status == 413
-    assert "32 MiB" in text
+    assert "128 MiB" in text
     assert time.monotonic() - started < 5
 
 
