@@ -107,7 +107,7 @@ def test_a_request_that_hides_its_length_is_refused(tab):
 
 def test_a_session_fills_up_and_has_room_again_when_a_file_is_removed(tab):
     accepted(tab)
-    data = bytes(MAX_BYTES - 1000)  # the request that carries it is larger
+    data = bytes(32 * 2**20 - 1000)  # the request that carries it is larger
     answers = [tab.put(data, file=f"file-{number}") for number in range(9)]
     assert [status for status, _ in answers] == [204] * 8 + [413]
     assert "256 MiB" in answers[-1][1]
