@@ -17,7 +17,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from visitor import Visitor, ask, elements, visitor
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from covid_core.data.slices import MAX_BYTES
+from covid_core.data.series import MAX_FILE_BYTES
 
 ACCEPT = "I understand"
 GRACE_SECONDS = 3.0  # of watched.py
@@ -87,7 +87,7 @@ def test_a_request_without_the_token_against_forgery_is_refused(tab):
     assert tab.put(b"", token=False, method="DELETE")[0] == 403
 
 
-@pytest.mark.parametrize("length", [MAX_BYTES + 2**21, 10**15])
+@pytest.mark.parametrize("length", [MAX_FILE_BYTES + 2**21, 10**15])
 def test_a_file_over_the_limit_is_refused_before_its_bytes_are_sent(tab, length):
     accepted(tab)
     started = time.monotonic()
