@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import re
 import time
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 from streamlit import get_option, runtime
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.runtime.app_session import AppSession
 from streamlit.starlette import App
 
 from covid_core.ui.doors import Doors, Refusal, doors
@@ -222,18 +224,46 @@ def _enter(held: Doors, session: str, file: str, length: str) -> Refusal | None:
 
 
 async def _forget_the_gone(grace_seconds: float) -> None:
-    seen: dict[str, float] = {}
+    seen: dict[str, tuple[float, AppSession | None]] = {}
     while True:
-        await asyncio.sleep(min(5.0, grace_seconds / 2))
+        await asyncio.sleep(min(1.0, grace_seconds / 2))
         held, streamlit, now = doors(), runtime.get_instance(), time.monotonic()
         sessions = held.sessions
-        seen = {session: seen.get(session, now) for session in sessions}
+        seen = {session: seen.get(session, (now, None)) for session in sessions}
+        ended = False
         for session in sessions:
+            since, last = seen[session]
             if streamlit.is_active_session(session):
-                seen[session] = now
-            elif now - seen[session] > grace_seconds:
+                seen[session] = now, streamlit.get_app_session(session)
+            elif now - since > grace_seconds:
                 held.close(session)
                 try:
                     streamlit.close_session(session)
+                    if last:
+                        _empty(last)
                 except Exception:  # of whatever one session holds: those of the others must still end
                     logger.exception("A session could not be ended")
+                ended = True
+        last = None
+        seen = {session: one for session, one in seen.items() if session in held.sessions}
+        if ended:
+            _collect()
+
+
+def _empty(session: AppSession) -> None:
+    """Let go of what a session holds: Streamlit's main loop keeps the last one until another visitor comes."""
+    session.session_state.clear()
+    session._fragment_storage.clear()  # parts of pages that run by themselves, with what they draw
+
+
+def _collect() -> None:
+    """Free the objects of ended sessions, which refer to each other in circles.
+
+    Those of sessions that were open when TensorFlow was imported are frozen with it (``background.py``), and would stay
+    for good.
+    """
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()
+    gc.collect()
+    if frozen:
+        gc.freeze()

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import VIEWPORT
 from PIL import Image, PngImagePlugin
 from playwright.sync_api import Browser, Page, expect
 from serving import REPOSITORY, WATCHED, Server, running_server
@@ -61,7 +60,7 @@ def uploaded(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iter
     }
     started = time.time()
     with running_server(folder, program=WATCHED, environment=environment) as server:
-        page = browser.new_context(viewport=VIEWPORT).new_page()
+        page = browser.new_context().new_page()
         page.goto(f"{server.url}/gradcam")
         page.get_by_role("button", name="I understand").click()
         pictures = page.get_by_test_id("stImage")
