@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
+from made_up_scans import scan, zipped
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -121,4 +122,25 @@ def test_a_refused_file_after_an_accepted_one_leaves_it_in_place(server, visit):
     expect(visit.page.get_by_test_id("stAlertContentError")).to_have_count(0, timeout=30_000)
     visit.settle()
     assert values.all_inner_texts() == accepted
+    visit.check()
+
+
+def test_a_scan_is_walked_through_and_looked_at_in_another_window(server, visit):
+    archive = zipped({f"scan/{number}.dcm": data for number, data in enumerate(scan(6, height=256, width=256))})
+    open_gradcam(server, visit)
+    values = visit.page.get_by_test_id("stMetricValue")
+    sample = values.all_inner_texts()
+    upload(visit, "scan.zip", archive)
+    expect(values.first).not_to_have_text(sample[0], timeout=60_000)
+    visit.settle()
+    expect(visit.page.get_by_text("3.dcm, slice 4 of 6", exact=True)).to_be_visible()
+    pictures = visit.page.get_by_test_id("stImage").locator("img")
+    answers, before = values.all_inner_texts(), [picture.get_attribute("src") for picture in pictures.all()]
+    visit.page.get_by_role("radio", name="Mediastinum").click()
+    expect(pictures.first).not_to_have_attribute("src", before[0])
+    visit.settle()
+    assert [picture.get_attribute("src") for picture in pictures.all()][1:] == before[1:]
+    assert values.all_inner_texts() == answers
+    expect(visit.page.get_by_text("for looking only")).to_be_visible()
+    assert "scan" not in visit.page.url
     visit.check()
