@@ -105,11 +105,14 @@ def compressed(one: Dataset, syntax: str, frames: Sequence[bytes]) -> bytes:
     return encoded(one)
 
 
-def scan(count: int = 5, distance: float = 5.0, **tags) -> list[bytes]:
+def scan(count: int = 5, distance: float = 5.0, height: int = 96, width: int = 128, **tags) -> list[bytes]:
     """Slices of one series from head to feet, each with noise of its own."""
     return [
         dicom(
-            chest(seed=index), InstanceNumber=index + 1, ImagePositionPatient=[-100, -80, 50 - distance * index], **tags
+            chest(height, width, seed=index),
+            InstanceNumber=index + 1,
+            ImagePositionPatient=[-100, -80, 50 - distance * index],
+            **tags,
         )
         for index in range(count)
     ]

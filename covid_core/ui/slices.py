@@ -49,8 +49,8 @@ def pick_slice() -> ChosenSlice:
         name = choose(st.selectbox, "Slice", names, "slice")
     chosen, told = _picked(name, own, _SERIES, _POSITION)
     st.caption(plain(chosen.title))
-    refusals = draw_uploader()
-    if refusals and chosen.uploaded:
+    from_before = draw_uploader()
+    if from_before and chosen.uploaded:
         st.caption(f"{plain(chosen.title)}, accepted before, is still shown.")
     for warning in told:
         st.warning(plain(warning), icon=":material/warning:")

@@ -32,6 +32,7 @@ _UPLOADS = "uploaded_slices"
 _IN_UPLOADER = "files_in_uploader"
 _READ = "files_read"
 _REFUSALS = "upload_refusals"
+_ACCEPTED = "files_accepted"
 _NEW = "new_upload"
 
 
@@ -62,8 +63,12 @@ def newly_uploaded() -> tuple[str, int] | None:
     return st.session_state.pop(_NEW, None)
 
 
-def draw_uploader() -> list[Refusal]:
-    """The uploader, the way to forget what is there, and a message for what was refused."""
+def draw_uploader() -> bool:
+    """The uploader, the way to forget what is there, and a message for what was refused.
+
+    Returns:
+        Whether the last files were all refused, so that what is there is from before.
+    """
     files = st.file_uploader(
         "Upload slices: pictures, DICOM, NIfTI or a ZIP file",
         accept_multiple_files=True,
@@ -82,7 +87,7 @@ def draw_uploader() -> list[Refusal]:
     refusals: list[Refusal] = st.session_state.get(_REFUSALS, [])
     for text in told(refusals):
         error_box(SliceError(text))
-    return refusals
+    return bool(refusals) and not st.session_state.get(_ACCEPTED, False)
 
 
 def _take() -> None:
@@ -102,7 +107,7 @@ def _take() -> None:
     )
     # what was refused is not read again, the reader has seen why; what only found no room may find it later
     read |= {file.source for file in new} - {one.source for one in reading.refusals if one.for_want_of_room}
-    st.session_state[_REFUSALS] = list(reading.refusals)
+    st.session_state[_REFUSALS], st.session_state[_ACCEPTED] = list(reading.refusals), bool(reading.found)
     found = (*kept, *(_compact(one) for one in reading.found))
     if not found:
         st.session_state.pop(_UPLOADS, None)

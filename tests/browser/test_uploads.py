@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
+from made_up_scans import scan, zipped
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -138,3 +139,24 @@ def test_a_picture_that_shows_no_chest_gets_its_reason_and_no_probability(server
     visit.settle()
     visit.check()
     assert visit.page.get_by_test_id("stMetricValue").count() == 0
+
+
+def test_a_scan_is_walked_through_and_looked_at_in_another_window(server, visit):
+    archive = zipped({f"scan/{number}.dcm": data for number, data in enumerate(scan(6, height=256, width=256))})
+    open_gradcam(server, visit)
+    values = visit.page.get_by_test_id("stMetricValue")
+    sample = values.all_inner_texts()
+    upload(visit, "scan.zip", archive)
+    expect(values.first).not_to_have_text(sample[0], timeout=60_000)
+    visit.settle()
+    expect(visit.page.get_by_text("3.dcm, slice 4 of 6", exact=True)).to_be_visible()
+    pictures = visit.page.get_by_test_id("stImage").locator("img")
+    answers, before = values.all_inner_texts(), [picture.get_attribute("src") for picture in pictures.all()]
+    visit.page.get_by_role("radio", name="Mediastinum").click()
+    expect(pictures.first).not_to_have_attribute("src", before[0])
+    visit.settle()
+    assert [picture.get_attribute("src") for picture in pictures.all()][1:] == before[1:]
+    assert values.all_inner_texts() == answers
+    expect(visit.page.get_by_text("for looking only")).to_be_visible()
+    assert "scan" not in visit.page.url
+    visit.check()
