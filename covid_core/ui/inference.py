@@ -137,7 +137,7 @@ def explain(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index
         ModelError: The network gives no finite numbers.
         SliceError: The slice is refused.
     """
-    _check(network, chosen)
+    check_picture(chosen)
     cam = _warm_cam(_loaded(network), layer)
     series = _explained(cam, network, network.key, chosen.series, chosen.series.digest, layer, class_index)
     return series.of(chosen.position)
@@ -156,7 +156,7 @@ def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) ->
         LibraryError: Its weights are missing or damaged.
         SliceError: The slice is refused.
     """
-    _check(network, chosen)
+    check_picture(chosen)
     loaded = _loaded(network)
     if chosen.uploaded:
         cache = st.session_state.setdefault(_MAPS, MapCache(SESSION_MAP_BYTES, _lock()))
@@ -172,7 +172,7 @@ def statistics_over_depth(network: ChosenNetwork, chosen: ChosenSlice) -> pd.Dat
         LibraryError: Its weights are missing or damaged.
         SliceError: The slice is refused.
     """
-    _check(network, chosen)
+    check_picture(chosen)
     loaded, seen, lock = _loaded(network), seen_by(network, chosen), _lock()
 
     def work() -> pd.DataFrame:
@@ -202,7 +202,7 @@ def maps_of_layers(network: ChosenNetwork, chosen: ChosenSlice, numbers: Collect
         LibraryError: Its weights are missing or damaged.
         SliceError: The slice is refused.
     """
-    _check(network, chosen)
+    check_picture(chosen)
     loaded = _loaded(network)
     found: dict[int, np.ndarray] = {}
 
@@ -233,7 +233,7 @@ def explain_folds(
         LibraryError: Weights that are missing or damaged.
         SliceError: The slice is refused.
     """
-    _check(network, chosen)
+    check_picture(chosen)
     model = model_of(network)
     return [
         _asked(model, card, f"{card.path} {card.sha256}", chosen, chosen.digest, layer, class_index) for card in cards
@@ -241,7 +241,7 @@ def explain_folds(
 
 
 def unfamiliar(network: ChosenNetwork, chosen: ChosenSlice) -> str | None:
-    """Why a network is not asked about a slice: it lies further from its training slices than held-out ones do.
+    """What to say of a slice that lies further from a network's training slices than held-out ones do.
 
     Returns:
         Sentences; empty where it lies near enough, None where these weights have no such check. Kept in this session.
@@ -249,14 +249,7 @@ def unfamiliar(network: ChosenNetwork, chosen: ChosenSlice) -> str | None:
     Raises:
         LibraryError: Weights or what is known of the training slices are missing or damaged.
     """
-    return _familiar(_loaded(network), network, network.key, chosen, chosen.digest) if network.card else None
-
-
-def _check(network: ChosenNetwork, chosen: ChosenSlice) -> None:
-    """Nothing above asks a network before this: the slice is refused here if a page did not do so."""
-    check_picture(chosen)
-    if chosen.uploaded and not chosen.is_chest and unfamiliar(network, chosen):
-        raise SliceError(unfamiliar(network, chosen))
+    return _unfamiliar(_loaded(network), network, network.key, chosen, chosen.digest) if network.card else None
 
 
 def seen_by(network: ChosenNetwork, chosen: ChosenSlice) -> np.ndarray:
@@ -282,7 +275,7 @@ def _explained(
 
 
 @st.cache_data(scope="session", max_entries=512, show_spinner=False)
-def _familiar(
+def _unfamiliar(
     _loaded: LoadedNetwork, _network: ChosenNetwork, network_key: str, _chosen: ChosenSlice, digest: str
 ) -> str | None:
     known = load_familiarity(_network.card)
@@ -295,10 +288,10 @@ def _familiar(
     if distance <= familiarity.limit:
         return ""
     return (
-        f"Expected a slice like those that {_network.spec.name} was trained on: {provenance.percentile:g} % of "
-        f"{provenance.held_out} held-out ones lie within {familiarity.limit:.2f} of them in its features. This one "
-        f"lies at {distance:.2f}. Nothing that this network says of it could be relied on: use a slice in the same "
-        "window, or another network."
+        f"This slice is unlike those that {_network.spec.name} was trained on: in the network's features it lies at a "
+        f"distance of {distance:.1f}, and {provenance.percentile:g} % of {provenance.held_out} held-out slices within "
+        f"{familiarity.limit:.1f}. Another hospital, scanner or window does that, and so does what is no chest slice; "
+        "the scores of this network do not hold for it."
     )
 
 
