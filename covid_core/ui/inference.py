@@ -13,7 +13,6 @@ import pandas as pd
 import streamlit as st
 
 from covid_core.data.slices import resize_slice
-from covid_core.errors import SliceError
 from covid_core.explain import activation_statistics
 from covid_core.explain.activations import ActivationProbe, LayerInfo
 from covid_core.explain.gradcam import CamMaps, GradCam
