@@ -98,7 +98,7 @@ def fit_familiarity(
     if spectrum.sum() <= 0:
         raise ModelError("Expected features that differ between slices. Received: the same for all.")
     kept = max(1, min(components, len(spectrum) - 1))
-    rest = max(spectrum[kept:].sum() / max(1, features.shape[1] - kept), 1e-6 * spectrum[0])
+    rest = max(spectrum[kept:].sum() / max(1, features.shape[1] - kept), 1e-12 * spectrum[0])
     unlimited = Familiarity(
         means.astype(np.float32),
         directions[:kept].astype(np.float32),
