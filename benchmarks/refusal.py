@@ -2,7 +2,7 @@
 
     python -m benchmarks.refusal                              # generated pictures and those of installed packages
     python -m benchmarks.refusal --data path/to/data          # real slices and volumes too, where they are there
-    python -m benchmarks.refusal --data path/to/data --network EfficientNetB0    # and the network's own check
+    python -m benchmarks.refusal --data path/to/data --network EfficientNetB0    # and how many are unlike its training
 
 Below ``--data`` are looked for: sars-cov-2-ct, covid-ct and covid19-ct-seg/ct (pictures), nifti and dicom (volumes;
 ``pip install nibabel pydicom``). Rules were made on one half of each kind and set, by seed, file, volume or patient;
@@ -68,7 +68,7 @@ def main() -> None:
     """Measures and prints."""
     flags = argparse.ArgumentParser(description="Shares of wrong pictures and of real slices that are refused.")
     flags.add_argument("--data", type=Path, help="folder of data sets; generated pictures alone where left out")
-    flags.add_argument("--network", help="a trained network whose own check is added")
+    flags.add_argument("--network", help="a trained network: how many lie beyond its limit, too")
     flags.add_argument("--seeds", type=int, default=40, help="of each kind of generated picture")
     flags.add_argument("--every", type=int, default=1, help="take every so many real slices only")
     flags.add_argument("--missed", action="store_true", help="name what was missed, and the real slices refused")
@@ -119,7 +119,7 @@ def _unlike(card: Card, items: list[Judged]) -> np.ndarray:
 
 
 def _print(console: Console, title: str, items: list[Judged], unlike: np.ndarray | None, network: str | None) -> None:
-    more = ["far from training", "either"] if unlike is not None else []
+    more = ["far from training"] if unlike is not None else []
     table = Table(
         "kind", "half", "pictures", "refused", *more, "by reason", title=title, box=None, title_justify="left"
     )
@@ -135,7 +135,7 @@ def _print(console: Console, title: str, items: list[Judged], unlike: np.ndarray
             _add_row(table, "all", half, part, refused, unlike, items)
     console.print(table)
     if unlike is not None:
-        console.print(f"Far from training: beyond the limit of {network}'s own check.")
+        console.print(f"Far from training: beyond the limit in the features of {network}; pages warn of it.")
 
 
 def _add_row(
@@ -149,7 +149,7 @@ def _add_row(
 ) -> None:
     reasons = Counter(str(one.verdict.reason) for one in np.array(items, object)[part] if one.verdict.reason)
     star = "*" if kind in NEVER_TUNED or kind == UNTOUCHED else ""
-    shares = [refused] if unlike is None else [refused, unlike, refused | unlike]
+    shares = [refused] if unlike is None else [refused, unlike]
     table.add_row(
         kind + star,
         half,

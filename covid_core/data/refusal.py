@@ -1,8 +1,7 @@
 """Whether a slice is an axial chest CT slice, judged from its picture; a network is asked only if it is.
 
 A few rules of anatomy and imaging, each with one reason. They refuse what they can name: a picture that passes them may
-still be none of what a network was trained on, which the network's own check is for
-(``covid_core.explain.familiarity``).
+still be unlike all that a network was trained on, which is measured apart (``covid_core.explain.familiarity``).
 """
 
 from __future__ import annotations

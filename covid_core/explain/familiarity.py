@@ -1,10 +1,11 @@
-"""Measures how far slices may lie from a network's training slices before it is not asked.
+"""Measures how far from a network's training slices held-out ones lie: what lies further is unlike them.
 
     python -m covid_core.explain.familiarity --dataset path/to/sars-cov-2-ct
     python -m covid_core.explain.familiarity --dataset path/to/sars-cov-2-ct --networks EfficientNetB0 --percentile 99.5
 
 Fitted on the slices that a network was trained on; the limit is a percentile of the distances of its held-out fold. The
-result is written beside the network's card, where pages find it. Networks without it are asked without that check.
+result is written beside the network's card, where pages find it: they warn of a slice beyond the limit. They do not
+refuse it, because chest slices of other hospitals lie beyond it too.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     """The flags."""
     flags = argparse.ArgumentParser(
         prog="python -m covid_core.explain.familiarity",
-        description="Measure how far slices may lie from a network's training slices before it is not asked.",
+        description="Measure how far from a network's training slices held-out ones lie; pages warn of what lies "
+        "further.",
     )
     add = flags.add_argument
     add("--dataset", required=True, type=Path, help="folder of class folders, CSV file, or packed file")

@@ -19,7 +19,6 @@ FEATURES = "global_pooling"
 
 COMPONENTS = 64
 PERCENTILE = 99.0
-MOST_OF_VARIANCE = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +75,7 @@ def fit_familiarity(
         features: float ``(N, F)``: of the slices that the network was trained on.
         labels: int ``(N,)``: their classes, at least one slice each.
         held_out: float ``(M, F)``: of slices that it was not trained on; the limit is a percentile of their distances.
-        components: Most directions to keep; fewer where they hold ``MOST_OF_VARIANCE`` of the variance.
+        components: Directions to keep; all but one where there are fewer.
         percentile: Share of held-out slices that lie within the limit, in percent.
 
     Raises:
@@ -98,9 +97,8 @@ def fit_familiarity(
     spectrum = singular**2
     if spectrum.sum() <= 0:
         raise ModelError("Expected features that differ between slices. Received: the same for all.")
-    enough = 1 + int(np.searchsorted(np.cumsum(spectrum) / spectrum.sum(), MOST_OF_VARIANCE))
-    kept = max(1, min(components, enough, len(spectrum) - 1))
-    rest = max(spectrum[kept:].sum() / max(1, features.shape[1] - kept), 1e-6 * spectrum[0])
+    kept = max(1, min(components, len(spectrum) - 1))
+    rest = max(spectrum[kept:].sum() / max(1, features.shape[1] - kept), 1e-12 * spectrum[0])
     unlimited = Familiarity(
         means.astype(np.float32),
         directions[:kept].astype(np.float32),

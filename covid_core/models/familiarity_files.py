@@ -59,12 +59,13 @@ def save_familiarity(card: Card, familiarity: Familiarity, provenance: Provenanc
         LibraryError: The folder cannot be written.
     """
     arrays = {name: np.ascontiguousarray(getattr(familiarity, name), np.float32) for name in ARRAYS}
+    rest, limit = float(familiarity.rest), float(familiarity.limit)
     record = {
         "format": FORMAT,
         "weights": card.sha256,
-        "values": _digest(arrays, familiarity.rest, familiarity.limit),
-        "rest": familiarity.rest,
-        "limit": familiarity.limit,
+        "values": _digest(arrays, rest, limit),
+        "rest": rest,
+        "limit": limit,
         "provenance": vars(provenance),
     }
     buffer = io.BytesIO()

@@ -50,22 +50,16 @@ def admitted(chosen: ChosenSlice, network: ChosenNetwork | None = None) -> bool:
 
     Args:
         chosen: The slice.
-        network: The one to be asked: its own check is made too, and starts TensorFlow. None judges the picture alone.
+        network: The one to be asked: how far the slice lies from its training slices is said too, which starts
+            TensorFlow. None leaves it out.
 
     Raises:
         LibraryError: The network, or what is known of its training slices, is damaged.
     """
     reason = refusal_of(chosen)
-    if not reason and network is not None and network.card is not None and chosen.uploaded and not chosen.is_chest:
-        from covid_core.ui import inference  # starts TensorFlow
-
-        reason = inference.unfamiliar(network, chosen)
-        if reason is None:
-            st.caption(
-                f"{network.spec.name} has no check of how far a slice lies from those that it was trained on; only "
-                "the picture was judged."
-            )
     if not reason:
+        if network is not None and network.card is not None and chosen.uploaded and not chosen.is_chest:
+            _compare_with_training(network, chosen)
         return True
     error_box(SliceError(reason))
     grey = np.clip(np.rint(chosen.pixels), 0, 255).astype(np.uint8)
@@ -83,3 +77,20 @@ def admit(network: ChosenNetwork | None, *slices: ChosenSlice) -> None:
     for one in slices:
         if not admitted(one, network):
             st.stop()
+
+
+def _compare_with_training(network: ChosenNetwork, chosen: ChosenSlice) -> None:
+    """Say where a slice lies far from the network's training slices, or that it cannot be known.
+
+    No refusal: beyond the limit lie wrong pictures and chest slices of other hospitals alike.
+    """
+    from covid_core.ui import inference  # starts TensorFlow
+
+    found = inference.unfamiliar(network, chosen)
+    if found is None:
+        st.caption(
+            f"{network.spec.name} has no check of how far a slice lies from those that it was trained on; only the "
+            "picture was judged."
+        )
+    elif found:
+        st.warning(found, icon=":material/warning:")

@@ -13,7 +13,6 @@ import pandas as pd
 import streamlit as st
 
 from covid_core.data.slices import resize_slice
-from covid_core.errors import SliceError
 from covid_core.explain import activation_statistics
 from covid_core.explain.activations import ActivationProbe, LayerInfo
 from covid_core.explain.gradcam import CamMaps, GradCam
@@ -139,7 +138,7 @@ def explain(network: ChosenNetwork, chosen: ChosenSlice, layer: str, class_index
         ModelError: The network gives no finite numbers.
         SliceError: The slice is refused.
     """
-    _check(network, chosen)
+    check_picture(chosen)
     cam = _warm_cam(_loaded(network), layer)
     start = chosen.position // BLOCK * BLOCK
     block = _explained(cam, network, network.key, chosen.series, chosen.series.digest, start, layer, class_index)
@@ -159,7 +158,7 @@ def activation_maps(network: ChosenNetwork, chosen: ChosenSlice, number: int) ->
         LibraryError: Its weights are missing or damaged.
         SliceError: The slice is refused.
     """
-    _check(network, chosen)
+    check_picture(chosen)
     loaded = _loaded(network)
     if chosen.uploaded:
         cache = st.session_state.setdefault(_MAPS, MapCache(SESSION_MAP_BYTES, _lock()))
@@ -175,7 +174,7 @@ def statistics_over_depth(network: ChosenNetwork, chosen: ChosenSlice) -> pd.Dat
         LibraryError: Its weights are missing or damaged.
         SliceError: The slice is refused.
     """
-    _check(network, chosen)
+    check_picture(chosen)
     loaded, seen, lock = _loaded(network), seen_by(network, chosen), _lock()
 
     def work() -> pd.DataFrame:
@@ -205,7 +204,7 @@ def maps_of_layers(network: ChosenNetwork, chosen: ChosenSlice, numbers: Collect
         LibraryError: Its weights are missing or damaged.
         SliceError: The slice is refused.
     """
-    _check(network, chosen)
+    check_picture(chosen)
     loaded = _loaded(network)
     found: dict[int, np.ndarray] = {}
 
@@ -236,7 +235,7 @@ def explain_folds(
         LibraryError: Weights that are missing or damaged.
         SliceError: The slice is refused.
     """
-    _check(network, chosen)
+    check_picture(chosen)
     model = model_of(network)
     return [
         _asked(model, card, f"{card.path} {card.sha256}", chosen, chosen.digest, layer, class_index) for card in cards
@@ -244,7 +243,7 @@ def explain_folds(
 
 
 def unfamiliar(network: ChosenNetwork, chosen: ChosenSlice) -> str | None:
-    """Why a network is not asked about a slice: it lies further from its training slices than held-out ones do.
+    """What to say of a slice that lies further from a network's training slices than held-out ones do.
 
     Returns:
         Sentences; empty where it lies near enough, None where these weights have no such check. Kept in this session.
@@ -252,14 +251,7 @@ def unfamiliar(network: ChosenNetwork, chosen: ChosenSlice) -> str | None:
     Raises:
         LibraryError: Weights or what is known of the training slices are missing or damaged.
     """
-    return _familiar(_loaded(network), network, network.key, chosen, chosen.digest) if network.card else None
-
-
-def _check(network: ChosenNetwork, chosen: ChosenSlice) -> None:
-    """Nothing above asks a network before this: the slice is refused here if a page did not do so."""
-    check_picture(chosen)
-    if chosen.uploaded and not chosen.is_chest and unfamiliar(network, chosen):
-        raise SliceError(unfamiliar(network, chosen))
+    return _unfamiliar(_loaded(network), network, network.key, chosen, chosen.digest) if network.card else None
 
 
 def seen_by(network: ChosenNetwork, chosen: ChosenSlice) -> np.ndarray:
@@ -287,7 +279,7 @@ def _explained(
 
 
 @st.cache_data(scope="session", max_entries=512, show_spinner=False)
-def _familiar(
+def _unfamiliar(
     _loaded: LoadedNetwork, _network: ChosenNetwork, network_key: str, _chosen: ChosenSlice, digest: str
 ) -> str | None:
     known = load_familiarity(_network.card)
@@ -300,10 +292,10 @@ def _familiar(
     if distance <= familiarity.limit:
         return ""
     return (
-        f"Expected a slice like those that {_network.spec.name} was trained on: {provenance.percentile:g} % of "
-        f"{provenance.held_out} held-out ones lie within {familiarity.limit:.2f} of them in its features. This one "
-        f"lies at {distance:.2f}. Nothing that this network says of it could be relied on: use a slice in the same "
-        "window, or another network."
+        f"This slice is unlike those that {_network.spec.name} was trained on: in the network's features it lies at a "
+        f"distance of {distance:.1f}, and {provenance.percentile:g} % of {provenance.held_out} held-out slices within "
+        f"{familiarity.limit:.1f}. Another hospital, scanner or window does that, and so does what is no chest slice; "
+        "the scores of this network do not hold for it."
     )
 
 
