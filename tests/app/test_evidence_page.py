@@ -342,6 +342,7 @@ def when_done(app):
     return app
 
 
+@pytest.mark.slow
 def test_the_card_is_filled_later_and_stays_in_its_session(card, trained):
     app = card.run()
     assert not app.exception

@@ -240,6 +240,7 @@ def test_facts_are_those_of_the_files(clean, tmp_path):
     assert facts.borders.max() <= 255
 
 
+@pytest.mark.slow
 def test_covid_ct_with_its_patients(shared_data):
     root = shared_data / "covid-ct"
     measured = audited(root, root / "patients.csv")

@@ -57,6 +57,7 @@ def kill_in(epoch):
 
 
 @pytest.mark.parametrize("epoch", [1, 3, 5])
+@pytest.mark.slow
 def test_a_fold_killed_and_continued_equals_an_undisturbed_one(file, epoch, undisturbed):
     with pytest.raises(KilledError):
         train(Backup(file, 0), kill_in(epoch))
@@ -84,6 +85,7 @@ def test_short_epochs_are_not_saved_one_by_one(file):
 
 
 @pytest.mark.parametrize("damage", [b"", None])
+@pytest.mark.slow
 def test_a_damaged_backup_is_as_good_as_none(file, damage, caplog):
     with pytest.raises(KilledError):
         train(Backup(file, 0), kill_in(4))

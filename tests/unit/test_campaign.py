@@ -70,6 +70,7 @@ def test_the_same_campaign_again_does_nothing_and_a_larger_one_only_what_is_miss
     assert more.keys == [(model, 2, fold) for model in ("ResNet50", "VGG16") for fold in (1, 2)]
 
 
+@pytest.mark.slow
 def test_interrupted_and_continued_it_ends_with_the_same_table(campaign, tmp_path):
     class Interrupts(Silent):
         def started(self, task):
@@ -234,6 +235,7 @@ class Slow(Silent):
         self.now += 10
 
 
+@pytest.mark.slow
 def test_a_fold_in_flight_at_the_limit_is_not_stored_and_no_other_starts(campaign, tmp_path):
     slow = Slow()
     assert run_campaign(campaign, PIXELS, slow, deadline=Deadline(10, clock=lambda: slow.now)) == 0

@@ -103,6 +103,7 @@ def test_kills_at_random_moments_lose_nothing(places, slices, tiny):
     assert len(library.list_networks([places / "networks"])) == 2
 
 
+@pytest.mark.slow
 def test_a_full_disk_for_networks_fails_the_fold_and_the_same_command_repairs_it(places, slices, tiny, capsys):
     with small_disk(places / "small", 64) as small:
         filler = fill(small)
@@ -119,6 +120,7 @@ def test_a_full_disk_for_networks_fails_the_fold_and_the_same_command_repairs_it
         }
 
 
+@pytest.mark.slow
 def test_a_full_disk_for_the_store_is_told_and_loses_no_finished_fold(places, slices, tiny, capsys, monkeypatch):
     with small_disk(places / "small", 2048) as small:
         monkeypatch.setenv("COVID_STORE", f"sqlite:///{small / 'store.sqlite'}")

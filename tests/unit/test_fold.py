@@ -50,6 +50,7 @@ def test_a_fold_learns_and_says_what_it_did():
     assert result.images_per_second > 0
 
 
+@pytest.mark.slow
 def test_a_stopped_fold_leaves_no_trace_in_the_next():
     trainer = FoldTrainer("ResNet50", PROTOCOL, 2, len(LABELS))
     fold = next(repeated_folds(LABELS, 1, 3))

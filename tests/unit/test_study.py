@@ -174,6 +174,7 @@ sys.exit(study.main(sys.argv[2:]))
 """
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_gives_the_same_table(dataset, places, monkeypatch, capsys):
     monkeypatch.setattr(study_run, "build_model", tiny_network)
     whole, killed = (f"sqlite:///{places / name}.sqlite" for name in ("whole", "killed"))

@@ -89,6 +89,7 @@ def test_what_cannot_run_is_refused_with_a_reason(places, capsys, flags, reason)
     assert reason in out
 
 
+@pytest.mark.slow
 def test_failed_folds_are_grouped_and_the_exit_code_says_so(places, tiny, monkeypatch, capsys):
     def broken(self, *arguments, **options):
         raise MemoryError("no memory left")
@@ -142,6 +143,7 @@ def test_a_split_by_group_says_where_its_groups_come_from(places, tmp_path, caps
     assert "Expected a readable CSV file" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_both_splits_land_in_one_store_and_the_gap_between_them_is_known(places, tiny, tmp_path):
     from covid_core.data.phantom import write_dataset
     from covid_core.results.leaderboard import leaderboard
@@ -183,6 +185,7 @@ def move(monkeypatch, place):
     monkeypatch.setenv("COVID_STORE", f"sqlite:///{place / 'store.sqlite'}")
 
 
+@pytest.mark.slow
 def test_a_packed_campaign_goes_on_elsewhere_with_only_what_is_missing(places, tiny, pack, monkeypatch, capsys):
     monkeypatch.setattr(build, "build_model", tiny_network)
     flags = ["--dataset", str(pack), *PACKED]
@@ -219,6 +222,7 @@ def test_a_pack_of_another_size_is_refused_before_anything_is_stored(places, pac
     assert ResultsStore(os.environ["COVID_STORE"]).experiments().empty
 
 
+@pytest.mark.slow
 def test_a_time_limit_leaves_work_and_says_so_but_exports(places, tiny, capsys):
     flags = [*SMALL, "--export", str(places / "export"), "--export-networks"]
     assert train_all.main([*flags, "--time-limit", "0.00001"]) == train_all.EXIT_TIME_LIMIT
@@ -231,6 +235,7 @@ def test_a_time_limit_leaves_work_and_says_so_but_exports(places, tiny, capsys):
     assert train_all.main([*flags, "--time-limit", "0.00001"]) == 0  # nothing is left to do
 
 
+@pytest.mark.slow
 def test_networks_above_the_limit_are_named_and_stay(places, tiny, capsys):
     flags = [*SMALL, "--export", str(places / "export"), "--export-networks", "--largest-mib", "0.0001"]
     assert train_all.main(flags) == 0
