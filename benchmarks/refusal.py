@@ -6,7 +6,7 @@
 
 Below ``--data`` are looked for: sars-cov-2-ct, covid-ct and covid19-ct-seg/ct (pictures), nifti and dicom (volumes;
 ``pip install nibabel pydicom``). Rules were made on one half of each kind and set, by seed, file, volume or patient;
-shown is the other, and kinds and sets that were not looked at before (*).
+shown are both, and kinds and sets that no rule was set on (*).
 """
 
 from __future__ import annotations

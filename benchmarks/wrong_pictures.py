@@ -97,7 +97,7 @@ def projections(volume: Volume, half: str, turns: Sequence[float] = (-10, -5, 0,
 
     Args:
         volume: A chest.
-        half: Of frontal ones; side views were never looked at.
+        half: Of frontal ones; no rule was set on side views.
         turns: Degrees about the body's axis.
     """
     for turn in turns:
@@ -108,7 +108,7 @@ def projections(volume: Volume, half: str, turns: Sequence[float] = (-10, -5, 0,
 
 
 def panels(slices: Sequence[np.ndarray], seed: int, count: int, half: str) -> Iterator[Picture]:
-    """Two to nine slices in one picture, with and without a gap; grids of nine were never looked at."""
+    """Two to nine slices in one picture, with and without a gap; no rule was set on grids of nine."""
     rng = np.random.default_rng([102, seed])
     grids = ((1, 2), (2, 1), (2, 2), (2, 3), (3, 3))
     for number in range(count):
@@ -263,4 +263,4 @@ NEVER_TUNED = frozenset(
         *("chest X-rays, lateral", "panels of nine slices"),
     }
 )
-"""Kinds that nobody looked at before the rules were done: all of them are reported."""
+"""Kinds that no rule or limit was set on: all of them are reported."""
