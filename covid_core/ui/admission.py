@@ -28,7 +28,7 @@ def refusal_of(chosen: ChosenSlice) -> str:
     known: OrderedDict[str, str] = st.session_state.setdefault(_VERDICTS, OrderedDict())
     key = chosen.digest
     if key not in known:
-        known[key] = judge_picture(chosen.pixels).text
+        known[key] = judge_picture(chosen.pixels, chosen.hounsfield).text
         if len(known) > VERDICTS_KEPT:
             known.popitem(last=False)
     return known[key]
