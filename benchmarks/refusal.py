@@ -4,8 +4,8 @@
     python -m benchmarks.refusal --data path/to/data          # real slices and volumes too, where they are there
     python -m benchmarks.refusal --data path/to/data --network EfficientNetB0    # and how many are unlike its training
 
-Below ``--data`` are looked for: sars-cov-2-ct, covid-ct and covid19-ct-seg/ct (pictures), nifti and dicom (volumes;
-``pip install nibabel pydicom``). Rules were made on one half of each kind and set, by seed, file, volume or patient;
+Below ``--data`` are looked for: sars-cov-2-ct, covid-ct and covid19-ct-seg/ct (pictures), nifti and dicom (volumes).
+Rules were made on one half of each kind and set, by seed, file, volume or patient;
 shown are both, and kinds and sets that no rule was set on (*).
 """
 

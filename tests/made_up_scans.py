@@ -14,6 +14,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
+from covid_core.data.phantom import patient_slices
+from covid_core.data.window import LUNG
+
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 MARKER = "DOE^MARKER^JOHN"
@@ -105,16 +108,28 @@ def compressed(one: Dataset, syntax: str, frames: Sequence[bytes]) -> bytes:
     return encoded(one)
 
 
-def scan(count: int = 5, distance: float = 5.0, height: int = 96, width: int = 128, **tags) -> list[bytes]:
-    """Slices of one series from head to feet, each with noise of its own."""
+def patient(count: int, size: int = 128) -> list[np.ndarray]:
+    """int16 (size, size) Hounsfield units, from head to feet: a generated patient, whom no rule of anatomy refuses."""
+    grey = [one.pixels.astype(float) for one in patient_slices(8, True, count, size)]
     return [
-        dicom(
-            chest(height, width, seed=index),
-            InstanceNumber=index + 1,
-            ImagePositionPatient=[-100, -80, 50 - distance * index],
-            **tags,
-        )
-        for index in range(count)
+        np.rint(np.clip(one / 255 * LUNG.width + LUNG.level - LUNG.width / 2, -1024, 3071)).astype(np.int16)
+        for one in grey
+    ]
+
+
+def scan(
+    count: int = 5,
+    distance: float = 5.0,
+    height: int = 96,
+    width: int = 128,
+    slices: Sequence[np.ndarray] | None = None,
+    **tags,
+) -> list[bytes]:
+    """Slices of one series from head to feet, by default simple ones, each with noise of its own."""
+    slices = [chest(height, width, seed=index) for index in range(count)] if slices is None else slices
+    return [
+        dicom(one, InstanceNumber=index + 1, ImagePositionPatient=[-100, -80, 50 - distance * index], **tags)
+        for index, one in enumerate(slices)
     ]
 
 

@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from made_up_scans import scan, zipped
+from made_up_scans import patient, scan, zipped
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -142,7 +142,7 @@ def test_a_picture_that_shows_no_chest_gets_its_reason_and_no_probability(server
 
 
 def test_a_scan_is_walked_through_and_looked_at_in_another_window(server, visit):
-    archive = zipped({f"scan/{number}.dcm": data for number, data in enumerate(scan(6, height=256, width=256))})
+    archive = zipped({f"scan/{number}.dcm": data for number, data in enumerate(scan(slices=patient(6, 256)))})
     open_gradcam(server, visit)
     values = visit.page.get_by_test_id("stMetricValue")
     sample = values.all_inner_texts()
