@@ -187,7 +187,7 @@ def test_several_choices_of_one_widget_survive_the_pages_second_address(server, 
         f"{server.url}/leaderboard?source=Measured&pair=Averaged&pair=Stacked&family=VGG&family=EfficientNet"
     )
     visit.accept()
-    expect(visit.page.get_by_role("heading", name="3 rows by sensitivity")).to_be_visible(timeout=30_000)
+    expect(visit.page.get_by_role("heading", name="5 rows by sensitivity")).to_be_visible(timeout=30_000)
     visit.settle()
     assert visit.page.url.count("pair=") == visit.page.url.count("family=") == 2
     visit.check()
