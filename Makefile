@@ -17,8 +17,7 @@ test: $(VENV)/requirements-dev.stamp $(VENV)/browser.stamp
 	$(BIN)/ruff format --check .
 	# building a network keeps one core busy; the tests of a file share what their first one loads
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/unit tests/app
-	$(BIN)/python -m pytest -n 2 -m "not clock" tests/browser
-	$(BIN)/python -m pytest -m clock tests/browser
+	$(BIN)/python -m pytest tests/browser              # alone: it watches the clock
 
 # Many or large networks, killed processes, clusters: what a quarter of an hour has no room for.
 test-slow: $(VENV)/requirements-dev.stamp
@@ -45,7 +44,7 @@ format: $(VENV)/requirements-dev.stamp
 
 # Renews the baselines of the screenshot tests; look at the difference before committing it.
 screenshots: $(VENV)/requirements-dev.stamp $(VENV)/browser.stamp
-	$(BIN)/python -m pytest -n 2 -m "not clock" tests/browser --renew-screenshots
+	$(BIN)/python -m pytest tests/browser --renew-screenshots
 
 # The other side of the benchmarks: PyTorch, timm and pytorch-grad-cam, 6 GB. Never mixed with the project's own.
 benchmark-environment: $(BENCHMARK_VENV)/requirements.stamp

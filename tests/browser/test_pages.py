@@ -68,7 +68,6 @@ def test_a_cold_deep_link_shows_gate_frame_and_the_page_of_the_screenshot(fresh_
     check_screenshot(png, name, pytestconfig.getoption("--renew-screenshots"))
 
 
-@pytest.mark.clock
 def test_the_leaderboard_is_drawn_soon_and_without_tensorflow(fresh_server, visit):
     """What a visitor of a fresh server waits: until the disclaimer stands there, and from accepting it to the chart.
 
@@ -90,7 +89,6 @@ def test_the_leaderboard_is_drawn_soon_and_without_tensorflow(fresh_server, visi
     visit.check()
 
 
-@pytest.mark.clock
 def test_a_network_is_made_ready_in_the_background_and_another_can_be_picked_meanwhile(fresh_server, visit):
     page = visit.page
     page.goto(f"{fresh_server.url}/gradcam?network=EfficientNetB7&random=true")
