@@ -234,7 +234,10 @@ def test_maps_that_failed_are_made_the_next_time(monkeypatch):
     monkeypatch.setattr(method_maps, "_maps", maps)
     monkeypatch.setattr(method_maps, "model_of", lambda network: None)
     monkeypatch.setattr(method_maps.st, "session_state", {})
-    network, chosen = SimpleNamespace(key="n", spec=SimpleNamespace(name="VGG16")), SimpleNamespace(digest="d")
+    network, chosen = (
+        SimpleNamespace(key="n", spec=SimpleNamespace(name="VGG16")),
+        SimpleNamespace(digest="d", uploaded=False),
+    )
     jobs = []
     for _ in range(4):
         jobs.append(method_maps.job(network, chosen, 1))
