@@ -41,7 +41,8 @@ def choose(widget: Callable[..., Any], label: str, options: Sequence[str], key: 
     Returns:
         What the widget returns.
     """
-    _recall(key, lambda value: _within(value, options))
+    default = options[settings.get("index", 0)] if widget == st.selectbox and options else settings.get("default")
+    _recall(key, lambda value: _within(value, options), lambda value: _left_of(value, options, default))
     value = widget(label, options, key=key, **{"bind": "query-params"} | settings)
     if value is None:  # an empty parameter (?key=) empties buttons, even those where a choice is required
         value = settings.get("default")
@@ -51,7 +52,7 @@ def choose(widget: Callable[..., Any], label: str, options: Sequence[str], key: 
 
 def slide(label: str, low: float, high: float, value: float, key: str, **settings: Any) -> Any:
     """``st.slider`` from ``low`` to ``high``, bound and remembered as ``choose`` does."""
-    _recall(key, lambda known: low <= known <= high)
+    _recall(key, lambda known: low <= known <= high, lambda _: value)
     chosen = st.slider(label, low, high, value, key=key, bind="query-params", **settings)
     _remember(key, chosen)
     return chosen
@@ -59,13 +60,13 @@ def slide(label: str, low: float, high: float, value: float, key: str, **setting
 
 def tick(label: str, value: bool, key: str, **settings: Any) -> bool:
     """``st.toggle``, bound and remembered as ``choose`` does."""
-    _recall(key, lambda known: isinstance(known, bool))
+    _recall(key, lambda known: isinstance(known, bool), lambda _: value)
     chosen = st.toggle(label, value, key=key, bind="query-params", **settings)
     _remember(key, chosen)
     return chosen
 
 
-def _recall(key: str, fits: Callable[[Any], bool]) -> None:
+def _recall(key: str, fits: Callable[[Any], bool], otherwise: Callable[[Any], Any]) -> None:
     kept = st.session_state.setdefault(_REMEMBERED, {})
     made = st.session_state.get(_ARRIVED)
     if made is not None and key not in made and key in kept and fits(kept[key]):
@@ -73,13 +74,19 @@ def _recall(key: str, fits: Callable[[Any], bool]) -> None:
         # then: assigning while the reader clicks would take the click back.
         st.session_state[key] = kept[key]
     elif key in st.session_state and not fits(st.session_state[key]):
-        del st.session_state[key]
+        # assigned and not deleted: the browser would go on to show what it had
+        st.session_state[key] = otherwise(st.session_state[key])
     if made is not None:
         made.add(key)
 
 
 def _remember(key: str, value: Any) -> None:
     st.session_state[_REMEMBERED][key] = value
+
+
+def _left_of(value: Any, options: Sequence[Any], default: Any) -> Any:
+    """What remains of several choices; in place of a single one that is gone, the default."""
+    return [one for one in value if one in options] if isinstance(value, list) else default
 
 
 def _within(value: Any, options: Sequence[Any]) -> bool:

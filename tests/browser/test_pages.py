@@ -180,6 +180,21 @@ def test_a_threshold_that_is_moved_moves_the_figures_and_stays(server, visit):
     visit.check()
 
 
+def test_a_choice_that_is_gone_is_shown_no_longer(server, visit):
+    """The networks of other results: the box must name the one whose figures stand below it."""
+    page = visit.page
+    page.goto(f"{server.url}/network?network=Modified-EfficientNetB0")
+    visit.accept()
+    box = page.get_by_role("combobox", name="Network")
+    expect(box).to_have_value("Modified-EfficientNetB0", timeout=60_000)
+    visit.settle()
+    page.get_by_role("combobox", name="Results").click()
+    page.get_by_role("option", name=re.compile("64 px.*by listed groups")).click()
+    expect(box).to_have_value("EfficientNetB0", timeout=30_000)
+    expect(page.get_by_test_id("stMetricValue").first).to_have_text("0.913")
+    visit.check()
+
+
 def test_several_choices_of_one_widget_survive_the_pages_second_address(server, visit):
     visit.page.goto(
         f"{server.url}/leaderboard?source=Measured&pair=Averaged&pair=Stacked&family=VGG&family=EfficientNet"
