@@ -17,6 +17,11 @@ from covid_core.ui.tables import in_zoo_order, leaderboard_table, row_labels, sp
 METHOD_OF = {label: name for name, label in METHODS.items()}
 METRIC_OF = {label: name for name, label in METRIC_LABELS.items()}
 
+
+def _side(gap: float) -> str:
+    return "higher" if gap >= 0 else "lower"
+
+
 frame(
     "Leaderboard",
     f"The study's {STUDY.rounds} × {STUDY.folds}-fold results for 40 networks, and the networks measured with this "
@@ -127,10 +132,17 @@ if len(both):
     st.subheader("By slice and by group", anchor=False)
     split_table(both, metric)
     mean, networks = both[f"{metric}_gap"].mean(), both["model"].nunique()
+    accuracy = both["accuracy_gap"].mean()
+    also = "" if metric == "accuracy" else f", accuracy {abs(accuracy):.4f} {_side(accuracy)}"
+    known = both[[f"{metric}_pm_slice", f"{metric}_pm_group"]].notna().all(axis=None)
     st.caption(
-        f"The gap is the mean by slice minus the mean by group, all else alike; on average over "
-        f"{networks} network{'s' if networks > 1 else ''} {metric_name} is {abs(mean):.4f} "
-        f"{'higher' if mean >= 0 else 'lower'} by slice. By slice, a network can know a test slice by its neighbours "
-        "of the same patient; by group it cannot, as far as the groups are right: look-alike groups are a guess. The "
-        "two splits test other folds, so their intervals say how far a gap can be trusted."
+        "The gap is the mean by slice minus the mean by group, all else alike; on average over "
+        f"{networks} network{'s' if networks > 1 else ''} {metric_name} is {abs(mean):.4f} {_side(mean)}{also} by "
+        "slice. By slice, a network can know a test slice by its neighbours of the same patient; by group it cannot, "
+        "as far as the groups are right: look-alike groups are a guess. The two splits test other folds"
+        + (
+            ", so their intervals say how far a gap can be trusted."
+            if known
+            else "; where either has a single fold, how far the gap can be trusted is not known."
+        )
     )

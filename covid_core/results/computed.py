@@ -108,7 +108,7 @@ def computed_rows(
         if request.by_patient and grouping is None:
             refused.append(
                 f"Patients of {facts['dataset']} are not known. A {FILE} (columns path and patient) beside the "
-                f"experiments.csv of an export names them; a {GROUPS_FILE} there, as python -m "
+                f"experiments.csv of an export below COVID_RESULTS names them; a {GROUPS_FILE} there, as python -m "
                 "covid_core.data.grouping writes it, stands in for them."
             )
         elif request.by_patient:
@@ -212,8 +212,8 @@ def _remarks(cases: pd.DataFrame, pooled: bool, facts: pd.Series, grouping: Grou
     several = len(set(grouping.of_slice.values())) < len(grouping.of_slice)
     if pooled or (facts["split"] == "slice" and several):
         remarks.append(
-            f"On {facts['dataset']} folds do not keep these {whose} together: networks have seen other slices of the "
-            f"{whose} that they judge, and the scores are too good."
+            f"Split by {facts['split']}, folds of {facts['dataset']} do not keep these {whose} together: networks have "
+            f"seen other slices of the {whose} that they judge, and the scores are too good."
         )
     if pooled:
         remarks.append(

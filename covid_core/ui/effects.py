@@ -71,15 +71,15 @@ def draw_effects(rows: pd.DataFrame, metric: str, name: str) -> None:
         )
         st.dataframe(effect_rows(effects), key="effects", hide_index=True, height="content")
         st.markdown(_found(effects))
-        _draw_limits(count)
+        _draw_limits(count, of_backbone["family"].nunique())
     strangers = rows.loc[~rows["model"].isin(ALL), "model"].nunique()
     if strangers:
         st.caption(f"Left out, because their traits are not known: {strangers} networks from elsewhere.")
     st.subheader("Who has which trait", anchor=False)
     st.dataframe(_traits_text(), key="traits", height="content")
     st.caption(
-        "Backbones of each family that have a trait. The traits are columns of the table of networks and follow from "
-        "the layers: " + "; ".join(_MEANINGS) + "."
+        "Of all backbones of each family, measured or not, those that have a trait. The traits are columns of the "
+        "table of networks and follow from the layers: " + "; ".join(_MEANINGS) + "."
     )
     csv_button("Download backbones with traits and scores as CSV", of_backbone, f"{name}-backbones")
 
@@ -104,7 +104,7 @@ def effect_rows(effects: pd.DataFrame) -> pd.DataFrame:
 
 def _interval(row: dict, unit: str) -> str:
     if np.isnan(row["effect"]):
-        return "not among these backbones"
+        return f"nothing to compare: {row['with']} with, {row['without']} without"
     if np.isnan(row[f"low_{unit}"]):
         return "rests on one family" if unit == "family" else "rests on one backbone"
     low, high, degrees = (row[f"{part}_{unit}"] for part in ("low", "high", "degrees"))
@@ -129,21 +129,28 @@ def _confounded(row: dict) -> str:
 def _found(effects: pd.DataFrame) -> str:
     texts = []
     for unit, label in UNITS.items():
-        tested = effects[effects[f"low_{unit}"].notna()]
+        # a trait that one family alone has, or lacks, is that family's contrast under another name
+        tested = effects[effects[f"low_{unit}"].notna() & effects["same_as"].eq("")]
+        if tested.empty:
+            texts.append(f"**{label}**: these results allow no interval.")
+            continue
         sure = tested[(tested[f"low_{unit}"] > 0) | (tested[f"high_{unit}"] < 0)]
         names = ", ".join(f"*{name}*" for name in sure["label"]) or "none"
         texts.append(
             f"**{label}**: {len(sure)} of {len(tested)} intervals leave{'s' if len(sure) == 1 else ''} zero out "
-            f"({names}); about {len(tested) * (1 - LEVEL):.1f} would by chance alone."
+            f"({names}); about {len(tested) * (1 - LEVEL):.1f} would by chance alone. Traits that are one family's are "
+            "counted with that family."
         )
     return "  \n".join(texts)
 
 
-def _draw_limits(count: int) -> None:
+def _draw_limits(count: int, families: int) -> None:
+    several = "one backbone" if count == 1 else f"{count} correlated backbones"
+    stand = "one family stands" if families == 1 else f"{families} families stand"
     st.markdown(
-        f"**What {count} correlated networks can show**: how scores differ between these architectures on this data "
-        "set, trained and split in this way; and, because base and modified network of a backbone are a pair, what the "
-        "head changes.\n\n"
+        f"**What {several} can show**: how scores differ between these architectures on this data set, trained "
+        "and split in this way; and, because base and modified network of a backbone are a pair, what the head "
+        "changes.\n\n"
         "**What they cannot show**: which trait is the cause. Nobody drew the architectures by chance: a family shares "
         "many properties at once, and several traits are nearly a family's name. Pointwise convolutions are had by all "
         "but VGG, dense links by DenseNet alone, and the scores of these families differ for any reason that sets them "
@@ -153,7 +160,7 @@ def _draw_limits(count: int) -> None:
     st.caption(
         "The change is the mean with the trait minus the mean without it; for sizes what doubling the parameters goes "
         f"with. *{UNITS['backbone']}*: as if the members of a family were unrelated designs, which they are not; these "
-        f"intervals promise too much. *{UNITS['family']}*: five families stand for all designs, and what one family "
+        f"intervals promise too much. *{UNITS['family']}*: {stand} for all designs, and what one family "
         "alone has cannot get an interval. Both are least squares with the CR2 variance (Bell & McCaffrey 2002) and "
         f"Satterthwaite's degrees of freedom (df), which are given below {FEW_DEGREES}: such an interval rests on next "
         "to nothing. *One family left out*: how far the change moves when any one family is dropped. *Other traits, "

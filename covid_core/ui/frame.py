@@ -130,10 +130,10 @@ def _shell(title: str) -> None:
     with st.sidebar:
         st.caption(
             "Research software, not a medical device. Networks and protocol follow Garg et al., "
-            "[arXiv 2012.11860](https://arxiv.org/abs/2012.11860)."
+            "[arXiv 2012.11860](https://arxiv.org/abs/2012.11860v1)."
         )
         draw_logout()
-    st.badge("Research software, not a medical device: nothing here may guide the care of a patient", color="gray")
+    st.badge("Research software, not a medical device: not for patient care", color="gray")
     st.title(title, anchor=False)
 
 

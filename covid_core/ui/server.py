@@ -63,7 +63,9 @@ UNWANTED = frozenset(
 
 logger = logging.getLogger(__name__)
 _UPLOAD = re.compile(r"/_stcore/upload_file/(?P<session>[^/]+)/(?P<file>[^/]+)$")
-_PICTURES = re.compile(r"/media/[^/]+$")
+# Not tables: Streamlit's download button asks for its file and leaves the answer unread, and an answer that may not be
+# kept then holds its connection for good. Tables hold numbers, never slices.
+_PICTURES = re.compile(r"/media/[^/]+(?<!\.csv)$")
 _MULTIPART_BYTES = 2**20  # what a request may have beside the file itself, as Streamlit allows it
 
 

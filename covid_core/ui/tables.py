@@ -99,6 +99,7 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
     scores = [metric, *(name for name in METRICS if name != metric)]
     split = {"Split": [split_text(*pair) for pair in zip(rows["split"], rows["groups"], strict=True)]}
     differ = rows["split"].nunique() > 1  # then it stands where it is seen
+    drawn = rows["drawn"].notna().any()
     ensembles, levels = rows["ensemble"].ne("").any(), rows["level"].ne("slice").any()
     table = pd.DataFrame(
         {
@@ -111,10 +112,7 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
             "Source": rows["source"],
             **(split if differ else {}),
             **({} if levels else {"Folds": rows["folds"]}),
-            **{
-                METRIC_LABELS[name]: [score_text(*pair) for pair in zip(rows[name], rows[f"{name}_pm"], strict=True)]
-                for name in scores
-            },
+            **{METRIC_LABELS[name]: [_score_cell(row, name) for row in rows.to_dict("records")] for name in scores},
             "Parameters": rows["parameters_millions"],
             "Data set": rows["dataset"],
             **split,
@@ -137,7 +135,9 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
             "Network": text(pinned=True, width=190),
             "Judged": text(width=88, help="Cases tested in a round of cross-validation"),
             **{
-                METRIC_LABELS[name]: text(width=115, help="Mean over the folds ± half of its 95 % interval")
+                METRIC_LABELS[name]: text(
+                    width=168 if drawn else 115, help="Mean over the folds ± half of its 95 % interval, or the interval"
+                )
                 for name in scores
             },
             "Parameters": number(format="%.1f M", width=98, help="Millions of weights, as published"),
@@ -151,6 +151,15 @@ def leaderboard_table(rows: pd.DataFrame, metric: str) -> None:
             "Split": text(width=110, help="What is kept apart between training and test"),
         },
     )
+
+
+def _score_cell(row: dict, metric: str) -> str:
+    """A score with half its interval; with both ends where the halves differ, as drawn ones do, or one is cut off."""
+    mean, half = row[metric], row[f"{metric}_pm"]
+    lopsided = pd.notna(row["drawn"]) or not 0 <= mean - half <= mean + half <= 1
+    if row["source"] == "published" or pd.isna(mean) or pd.isna(half) or not lopsided:
+        return score_text(mean, half)
+    return f"{mean:.4f} ({row[f'{metric}_low']:.3f} to {row[f'{metric}_high']:.3f})"
 
 
 def split_table(gaps: pd.DataFrame, metric: str) -> None:

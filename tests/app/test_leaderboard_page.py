@@ -41,7 +41,7 @@ def test_measured_rows_say_size_rounds_and_folds(open_page, full_store):
     rows = table(app).set_index("Network")
     assert set(rows.index) == {"EfficientNetB0", "Modified-EfficientNetB0"}
     assert rows.loc["EfficientNetB0", ["Size", "Rounds", "Folds"]].tolist() == [64, 1, 3]
-    assert rows.loc["EfficientNetB0", "Sensitivity"].startswith("0.9000 ± ")
+    assert rows.loc["EfficientNetB0", "Sensitivity"] == "0.9000 (0.571 to 1.000)"
     # one fold has a mean and no interval
     assert rows.loc["Modified-EfficientNetB0", "Sensitivity"] == "1.0000"
     assert any("single fold has no interval" in caption.value for caption in app.caption)
@@ -108,7 +108,10 @@ def test_both_splits_stand_side_by_side_with_the_gap(open_page, full_store):
     assert gaps.loc[0, "By group"].startswith("0.6000")
     assert gaps.loc[0, "Sensitivity gap"] == pytest.approx(0.3)
     assert gaps.loc[0, ["Groups", "Folds by slice", "Folds by group"]].tolist() == ["by look-alikes", 3, 3]
-    assert any("over 1 network sensitivity is 0.3000 higher by slice" in caption.value for caption in app.caption)
+    assert any(
+        "over 1 network sensitivity is 0.3000 higher, accuracy 0.1500 higher by slice" in caption.value
+        for caption in app.caption
+    )
     assert any(", by look-alikes" in label for label in chart(app)["layer"][0]["encoding"]["y"]["sort"])
 
 

@@ -139,7 +139,7 @@ def test_families_and_traits_of_the_study(open_page, store):
     assert table.loc["Dense links", "Families as clusters"] == "rests on one family"
     assert table.loc["Pointwise convolutions", "Cannot be told from"] == "the family: all but VGG"
     assert table.loc["Modified head − base", "Change"] == "-0.0024"
-    assert "What 20 correlated networks can show" in text(app)
+    assert "What 20 correlated backbones can show" in text(app)
     assert "What they cannot show" in text(app)
     traits = app.dataframe[1].value
     assert traits.loc["Inception", "Residual links"] == "2 of 3"
