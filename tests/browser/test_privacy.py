@@ -7,7 +7,8 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def marked_slice() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def uploaded(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Uploaded]:
+def uploaded(tmp_path_factory: pytest.TempPathFactory, launch: Callable[[], Browser]) -> Iterator[Uploaded]:
     folder = tmp_path_factory.mktemp("privacy")
     for place in PLACES:
         (folder / place).mkdir()
@@ -59,7 +60,7 @@ def uploaded(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iter
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     started = time.time()
-    with running_server(folder, program=WATCHED, environment=environment) as server:
+    with running_server(folder, program=WATCHED, environment=environment) as server, closing(launch()) as browser:
         page = browser.new_context().new_page()
         page.goto(f"{server.url}/gradcam")
         page.get_by_role("button", name="I understand").click()
