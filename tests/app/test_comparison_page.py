@@ -178,7 +178,7 @@ def test_patients_are_drawn_where_they_are_known(open_page, campaign, places):
 def test_the_bootstrap_gives_a_single_fold_an_interval(open_page, full_store):
     app = open_page("leaderboard", interval="Bootstrap", source="Measured")
     assert "Drawn here: slices." in text(app)
-    assert app.dataframe[0].value["Sensitivity"].str.contains(" ± ").all()
+    assert app.dataframe[0].value["Sensitivity"].str.contains(" to ").all()
     assert "single fold has no interval" not in text(app)
 
 
