@@ -85,8 +85,8 @@ def _remember(key: str, value: Any) -> None:
 
 
 def _left_of(value: Any, options: Sequence[Any], default: Any) -> Any:
-    """What remains of several choices; in place of a single one that is gone, the default."""
-    return [one for one in value if one in options] if isinstance(value, list) else default
+    """What remains of several choices; where nothing does, and in place of a single one that is gone, the default."""
+    return [one for one in value if one in options] or list(default or ()) if isinstance(value, list) else default
 
 
 def _within(value: Any, options: Sequence[Any]) -> bool:
