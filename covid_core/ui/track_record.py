@@ -37,9 +37,12 @@ def draw_track_record(card: Card, probability: float) -> None:
         said.append("It has **not been tested on slices from elsewhere**: what it is worth there is not known.")
     elif all(row["accuracy_low"] <= row["majority"] for _, row in elsewhere):
         said.append(
-            "On slices from elsewhere it is **not shown to be better than always naming the larger class**; an "
-            "uploaded slice is one from elsewhere."
+            "On slices from elsewhere it is **not shown to be better than always naming the larger class**, and an "
+            "uploaded slice is likely to be one."
         )
+    said.append(
+        "Intervals of the own fold take slices as independent and are too narrow: those of one patient are alike."
+    )
     st.caption(" ".join(one for one in said if one))
 
 
